@@ -1,0 +1,50 @@
+"""dlexp: a PyTorch experiment runner driven by config files.
+
+    import dlexp
+    run = dlexp.train(["dataset=iris", "model=mlp", "epochs=50"])
+    run.metrics, run.result, run.config, run.load_model()
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dlexp.run import Run
+
+__all__ = ["load_run", "resume", "train"]
+
+
+def train(overrides: Sequence[str] = ()) -> "Run":
+    """Do what `dlexp train` does with these overrides, and return the run.
+
+    Raises dlexp.errors.UserError for a config that is wrong, JobError for a job that could not go on.
+    """
+    from dlexp.build import check
+    from dlexp.config import load_config
+    from dlexp.report.figures import draw
+    from dlexp.run import Run
+    from dlexp import loop
+
+    directory = loop.train(check(load_config(overrides)))
+    draw(directory)
+    return Run(directory.path)
+
+
+def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
+    """Do what `dlexp resume` does, and return the run. Raises as `train` does."""
+    from dlexp.report.figures import draw
+    from dlexp.resumption import resumed_config
+    from dlexp.run import Run
+    from dlexp import loop
+
+    directory = Run(Path(path)).directory
+    draw(loop.train(resumed_config(directory, overrides), directory))
+    return Run(directory.path)
+
+
+def load_run(path: str) -> "Run":
+    """Return the run in a run directory. Raises dlexp.errors.UserError where there is none."""
+    from dlexp.run import Run
+
+    return Run(Path(path))

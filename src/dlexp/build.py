@@ -1,0 +1,255 @@
+"""Config → everything the loop needs, all checked before the first step.
+
+`check` looks at names and values and imports no torch; `build` makes the objects and refuses what does not fit
+together.
+"""
+
+import dataclasses
+import hashlib
+import math
+import os
+import platform
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlexp import data
+from dlexp.config import Config
+from dlexp.errors import UserError
+from dlexp.losses import LOSSES, Loss
+from dlexp.models import MODELS
+from dlexp.optimizers import OPTIMIZERS
+from dlexp.registry import import_modules
+from dlexp.regularizers import REGULARIZERS, Penalty
+from dlexp.schedulers import SCHEDULERS, Schedule
+
+if TYPE_CHECKING:
+    import torch
+
+    from dlexp.data.batches import Batches
+
+EVALUATION_VALUES = 2**19  # input values in a batch that is only evaluated: 668 MNIST or 170 CIFAR images
+
+REGISTRIES = {
+    "model": MODELS,
+    "optimizer": OPTIMIZERS,
+    "scheduler": SCHEDULERS,
+    "loss": LOSSES,
+    "regularizer": REGULARIZERS,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run needs, on its device; `config` has its device and threads resolved."""
+
+    config: Config
+    device: "torch.device"
+    model: "torch.nn.Module"
+    batches: "Batches"
+    optimizer: "torch.optim.Optimizer"
+    schedule: Schedule
+    loss: Loss
+    penalty: Penalty | None
+    weights: Sequence["torch.Tensor"]  # what the penalty is on
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    batch_size: int
+    hashes: dict[str, str]  # of the data, the split and the initial weights
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in the train split."""
+        return -(-self.batches.size("train") // self.batch_size)
+
+    def evaluation_batches(self, split: str) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
+        """The batches of a split in its own order, of a size that only evaluation needs."""
+        values = math.prod(self.input_shape)
+        return self.batches.serve(split, max(1, EVALUATION_VALUES // values))
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of a forward pass: nothing in float32, where autocast would cost 10 µs a step."""
+        import torch
+
+        if self.config.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def check(config: Config) -> Config:
+    """Return `config` with every component's options checked and complete; raises UserError naming a wrong one."""
+    imports = import_modules(config.imports)
+    components: dict[str, Any] = {g: registry.bind(getattr(config, g), imports) for g, registry in REGISTRIES.items()}
+    checked = dataclasses.replace(config, dataset=data.bind(config.dataset, imports), **components)
+    if config.early_stopping.patience is not None and checked.dataset["validation_fraction"] == 0:
+        raise UserError(
+            "early_stopping.patience needs a validation split to look at: set dataset.validation_fraction=0.1, say."
+        )
+    return checked
+
+
+def build(config: Config) -> Job:
+    """Build a checked config's job: data read, model initialized, everything on the device and fit together.
+
+    Sets PyTorch's process-wide switches (threads, determinism, seeds) as the config says.
+    Raises UserError for choices that do not fit, saying what to change; JobError where data cannot be fetched.
+    """
+    import torch
+
+    from dlexp.data.batches import Batches
+
+    imports = import_modules(config.imports)
+    config, device = _configure_torch(config)
+    prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
+    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device)
+    train_size = batches.size("train")
+    batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
+
+    torch.manual_seed(config.seed)
+    np.random.seed(config.seed % 2**32)
+    random.seed(config.seed)
+    model = build_model(config, imports).to(device)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise UserError("The model has no parameters to train.")
+    optimizer = OPTIMIZERS.build(config.optimizer, imports, parameters=parameters)
+    steps = -(-train_size // batch_size)
+    schedule = SCHEDULERS.build(
+        config.scheduler, imports, optimizer=optimizer, epochs=config.epochs, steps_per_epoch=steps
+    )
+    job = Job(
+        config=config,
+        device=device,
+        model=model,
+        batches=batches,
+        optimizer=optimizer,
+        schedule=schedule,
+        loss=LOSSES.build(config.loss, imports),
+        penalty=REGULARIZERS.build(config.regularizer, imports),
+        weights=[p for p in parameters if p.dim() > 1],  # biases and the parameters of norms have one dimension
+        class_names=prepared.source.class_names,
+        input_shape=prepared.source.input_shape,
+        batch_size=batch_size,
+        hashes={
+            "data_sha256": prepared.data_sha256,
+            "split_sha256": prepared.split_sha256,
+            "initial_weights_sha256": _weights_sha256(model),
+        },
+    )
+    _check_fit(job)
+    return job
+
+
+def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> "torch.nn.Module":
+    """Build the model alone, on the CPU, from the facts of its dataset; needs no data to be present."""
+    source = data.source_of(config.dataset, imports)
+    facts = {"input_shape": source.input_shape, "num_classes": len(source.class_names)}
+    return MODELS.build(config.model, imports, **facts)
+
+
+def environment(job: Job) -> dict[str, Any]:
+    """What besides the config decides a run's bits, and what tells where it came from."""
+    import torch
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    cuda = job.device.type == "cuda"
+    return {
+        "command": sys.argv,
+        "directory": str(Path.cwd()),
+        "git_commit": git("rev-parse", "HEAD"),
+        "git_dirty": bool(git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "device": str(job.device),
+        "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
+        "threads": job.config.threads,
+        **job.hashes,
+    }
+
+
+def _configure_torch(config: Config) -> tuple[Config, "torch.device"]:
+    import torch
+
+    name = config.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"device={name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here. "
+            "Use device=cpu, or device=auto for whatever there is."
+        )
+    threads = torch.get_num_threads() if config.threads == "auto" else config.threads
+    torch.set_num_threads(threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may not repeat its bits
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a pass over every new tensor
+    torch.backends.cudnn.benchmark = not config.deterministic
+    return dataclasses.replace(config, device=name, threads=threads), device
+
+
+def _check_fit(job: Job) -> None:
+    """Run the model on a few samples and refuse it where its outputs are not what the loss takes."""
+    import torch
+
+    inputs, _ = next(iter(job.batches.serve("train", min(8, job.batches.size("train")))))
+    shape, classes = tuple(inputs.shape[1:]), len(job.class_names)
+    devices = [job.device] if job.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.no_grad():
+        try:
+            outputs = job.model.eval()(inputs).float()
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise UserError(f"The model cannot take inputs of shape {shape}: {error}") from error
+        job.model.train()
+    if outputs.shape != (len(inputs), classes):
+        raise UserError(
+            f"The model gives outputs of shape {tuple(outputs.shape[1:])}, but dataset={job.config.dataset['name']} has "
+            f"{classes} classes. End model.layers with `output`, or `linear: {classes}`."
+        )
+    kind = _kind(outputs)
+    if kind not in job.loss.accepts:
+        loss = job.config.loss["name"]
+        way_out = {
+            "probabilities": "drop the softmax at the end of the model: the losses apply it",
+            "log_probabilities": "take loss=nll, or drop log_softmax from the end of the model",
+            "logits": "end the model in log_softmax, or take loss=cross_entropy",
+        }[kind]
+        raise UserError(f"The model gives {kind.replace('_', '-')}, which loss={loss} does not take: {way_out}.")
+    norms = [m for m in job.model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    if norms and job.batches.size("train") % job.batch_size == 1:
+        raise UserError(
+            f"batch_size={job.batch_size} leaves a last batch of one of {job.batches.size('train')} samples, and batch "
+            "norm cannot take the variance of one: choose another batch_size."
+        )
+
+
+def _kind(outputs: "torch.Tensor") -> str:
+    def sums_to_one(values: "torch.Tensor") -> bool:
+        return bool(((values.sum(1) - 1).abs() < 1e-3).all())
+
+    if (outputs >= 0).all() and sums_to_one(outputs):
+        return "probabilities"
+    return "log_probabilities" if sums_to_one(outputs.exp()) else "logits"
+
+
+def _weights_sha256(model: "torch.nn.Module") -> str:
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

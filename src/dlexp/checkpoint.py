@@ -1,0 +1,112 @@
+"""Checkpoints: the complete state, saved atomically and loaded verified.
+
+A checkpoint is what `torch.save` writes, with the SHA-256 of it as the ZIP archive's comment: `torch.load` opens it
+as it is, and damage, which torch.load does not look for, is found here.
+"""
+
+import hashlib
+import io
+import random
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlexp.errors import UserError
+from dlexp.rundir import RunDirectory
+
+FORMAT = 1
+KEPT = 2
+_DIGEST_LENGTH = 64
+
+
+@dataclass
+class Progress:
+    """Where a run is: `position` steps into the epoch after the `epoch` whole ones."""
+
+    epoch: int = 0
+    position: int = 0
+    step: int = 0
+    epoch_seconds: float = 0.0
+    training_seconds: float = 0.0
+    best_epoch: int | None = None
+    best_value: float | None = None
+    epochs_without_improvement: int = 0
+
+
+def save(run: RunDirectory, state: dict[str, Any], *, name: str) -> None:
+    """Write `checkpoints/<name>`, and keep the newest two of the run's course.
+
+    Raises OSError where it cannot be written; the checkpoints before it are then untouched.
+    """
+    run.write_atomically(f"checkpoints/{name}", _serialize(state))
+    run.keep_checkpoints(KEPT)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the state in a checkpoint, tensors on the CPU.
+
+    Raises UserError where it is missing, damaged, or written by a later version of dlexp.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    body, digest = content[:-_DIGEST_LENGTH], content[-_DIGEST_LENGTH:]
+    archive = body[:-2] + b"\0\0"  # the length of the comment, as torch.save wrote it
+    if hashlib.sha256(archive).hexdigest().encode() != digest or body[-2:] != struct.pack("<H", _DIGEST_LENGTH):
+        raise UserError(f"{path} is damaged: its content does not match its SHA-256.")
+    state = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+    if state["format"] > FORMAT:
+        raise UserError(f"{path} has format {state['format']}, but this dlexp knows {FORMAT}: install a later one.")
+    return state
+
+
+def latest(run: RunDirectory) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the newest whole checkpoint of a run (None where none was ever written), and warnings of damaged ones.
+
+    Raises UserError where there are checkpoints but none is whole.
+    """
+    warnings: list[str] = []
+    for path in run.checkpoints():
+        try:
+            return load(path), warnings
+        except UserError as error:
+            warnings.append(str(error))
+    if warnings:
+        raise UserError("No checkpoint is whole: " + " ".join(warnings))
+    return None, []
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every global generator: torch's on CPU and CUDA, NumPy's and Python's."""
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [name, torch.from_numpy(np.array(keys)), position, has_gauss, cached],
+        "python": random.getstate(),
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Set every global generator back to what `random_state` returned."""
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy(), position, has_gauss, cached))
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+
+
+def _serialize(state: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
+    archive = buffer.getvalue()
+    assert archive[-22:-18] == b"PK\5\6" and archive[-2:] == b"\0\0", "not a ZIP archive without a comment"
+    digest = hashlib.sha256(archive).hexdigest().encode()
+    return archive[:-2] + struct.pack("<H", _DIGEST_LENGTH) + digest

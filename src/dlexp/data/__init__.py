@@ -1,0 +1,79 @@
+"""Datasets: one file each, the table that names them, and their way from files to splits."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from dlexp import schema
+from dlexp.data import store
+from dlexp.data.breast_cancer import breast_cancer
+from dlexp.data.cifar10 import cifar10
+from dlexp.data.digits import digits
+from dlexp.data.hoda import hoda, hoda_full
+from dlexp.data.iris import iris
+from dlexp.data.mnist import mnist
+from dlexp.data.preparation import Preparation, split, statistics
+from dlexp.data.source import Samples, Source
+from dlexp.errors import UserError, did_you_mean
+from dlexp.registry import Registry
+
+DATASETS: Registry[Source] = Registry(
+    "dataset",
+    {
+        "iris": iris,
+        "breast_cancer": breast_cancer,
+        "digits": digits,
+        "mnist": mnist,
+        "cifar10": cifar10,
+        "hoda": hoda,
+        "hoda_full": hoda_full,
+    },
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset's splits as raw arrays, and what turns them into a model's inputs: (x − mean) / deviation."""
+
+    splits: Mapping[str, Samples]  # train, validation (where asked for), test
+    mean: np.ndarray  # (channels,) or (features,), in raw units
+    deviation: np.ndarray
+    source: Source
+    data_sha256: str
+    split_sha256: str
+
+
+def bind(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
+    """Check a dataset's keys: the builder's own and those of `Preparation`. Raises UserError."""
+    common = schema.configurable(Preparation)
+    own = DATASETS.find(schema.check(str, options.get("name"), "dataset.name"), imports)
+    for key in options:
+        if key not in {*common, *schema.configurable(own), "name"}:
+            raise UserError(f"There is no dataset.{key}.{did_you_mean(key, [*common, *schema.configurable(own)])}")
+    bound = DATASETS.bind({key: value for key, value in options.items() if key not in common}, imports)
+    return bound | schema.bind(Preparation, {k: v for k, v in options.items() if k in common}, "dataset.")
+
+
+def source_of(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> Source:
+    """The facts of a dataset with bound `options`; reads nothing."""
+    common = schema.configurable(Preparation)
+    return DATASETS.build({key: value for key, value in options.items() if key not in common}, imports)
+
+
+def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> Prepared:
+    """Read (or fetch), verify, split and measure a dataset with bound `options`.
+
+    Raises UserError for a split that the data cannot give, or a damaged file; JobError where it cannot be fetched.
+    """
+    preparation = Preparation(**{key: options[key] for key in schema.configurable(Preparation)})
+    source = source_of(options, imports)
+    published, data_sha256 = store.read(options["name"], source, data_dir)
+    splits, indices = split(published, preparation)
+    digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())
+    mean, deviation = statistics(splits["train"].inputs, preparation, source)
+    return Prepared(splits, mean, deviation, source, data_sha256, digest.hexdigest())

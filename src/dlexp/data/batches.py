@@ -1,0 +1,63 @@
+"""A dataset's splits as tensors on the device, and their batches as a model takes them."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlexp.data.source import Samples
+
+
+class Batches:
+    """Serves batches of normalized inputs, float32 (B, *input_shape), and targets, int64 (B,).
+
+    Images stay uint8 in memory (shared between processes, where they are memory-mapped) and are normalized a batch
+    at a time on the device; tabular inputs are normalized once.
+    """
+
+    def __init__(self, splits: Mapping[str, Samples], mean: np.ndarray, deviation: np.ndarray, device: torch.device):
+        images = splits["train"].inputs.ndim == 4
+        shape = (-1, 1, 1) if images else (-1,)
+        self._scale = torch.tensor(1 / deviation, dtype=torch.float32, device=device).view(shape)
+        self._shift = torch.tensor(-mean / deviation, dtype=torch.float32, device=device).view(shape)
+        self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, (inputs, targets) in splits.items():
+            kept = inputs if images else ((inputs - mean) / deviation).astype(np.float32)
+            self._splits[name] = torch.from_numpy(kept).to(device), torch.from_numpy(targets).to(device)
+
+    def size(self, split: str) -> int:
+        """Number of samples."""
+        return len(self._splits[split][1])
+
+    def has(self, split: str) -> bool:
+        """Whether there is such a split."""
+        return split in self._splits
+
+    def targets(self, split: str) -> Tensor:
+        """The targets (N,) in the split's own order."""
+        return self._splits[split][1]
+
+    def serve(
+        self, split: str, batch_size: int, order: Tensor | None = None, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches from number `start` on, in the given order of samples or in their own."""
+        inputs, targets = self._splits[split]
+        if batch_size >= len(targets):  # the order inside a full batch changes nothing but the last bits
+            if start == 0:
+                yield self._normalize(inputs), targets
+            return
+        for first in range(start * batch_size, len(targets), batch_size):
+            chosen = slice(first, first + batch_size) if order is None else order[first : first + batch_size]
+            yield self._normalize(inputs[chosen]), targets[chosen]
+
+    def _normalize(self, inputs: Tensor) -> Tensor:
+        if inputs.dtype != torch.uint8:
+            return inputs
+        images = inputs.permute(0, 3, 1, 2).contiguous()
+        return torch.addcmul(self._shift, images.float(), self._scale)
+
+
+def shuffled(size: int, seed: int, epoch: int, device: torch.device) -> Tensor:
+    """The order of an epoch's samples, a function of seed and epoch alone, so that a resumed epoch is the same."""
+    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(size)).to(device)

@@ -1,0 +1,15 @@
+"""Breast Cancer Wisconsin (diagnostic) (Street et al., 1993): measurements of cell nuclei."""
+
+from dlexp.data.source import Samples, Source
+
+
+def breast_cancer() -> Source:
+    """The samples that come with scikit-learn, in its order."""
+    return Source(input_shape=(30,), class_names=("malignant", "benign"), embedded=_read)
+
+
+def _read() -> dict[str, Samples]:
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    return {"all": Samples(bunch.data.astype("float32"), bunch.target.astype("int64"))}

@@ -1,0 +1,15 @@
+"""Iris (Fisher, 1936): sepal and petal length and width in cm."""
+
+from dlexp.data.source import Samples, Source
+
+
+def iris() -> Source:
+    """The samples that come with scikit-learn, in its order."""
+    return Source(input_shape=(4,), class_names=("setosa", "versicolor", "virginica"), embedded=_read)
+
+
+def _read() -> dict[str, Samples]:
+    from sklearn.datasets import load_iris
+
+    bunch = load_iris()
+    return {"all": Samples(bunch.data.astype("float32"), bunch.target.astype("int64"))}

@@ -1,0 +1,51 @@
+"""MNIST (LeCun et al., 1998): handwritten digits of 28 × 28 in the IDX format."""
+
+import gzip
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+
+from dlexp.data.source import Samples, Source
+
+
+def mnist() -> Source:
+    """60,000 train and 10,000 test images, from torchvision's mirrors, MD5 checked."""
+    return Source(
+        input_shape=(1, 28, 28),
+        class_names=tuple("0123456789"),
+        convert=_convert,
+        sizes=(60_000, 10_000),
+        origin="the four files {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz (as MNIST/raw/…)",
+    )
+
+
+def _convert(folder: Path) -> dict[str, Samples]:
+    from torchvision.datasets import MNIST
+
+    raw = folder / "MNIST" / "raw"  # where torchvision looks, so that the two share one download
+    for name, md5 in MNIST.resources:
+        _download(MNIST.mirrors, raw, name, md5)
+    return {
+        split: Samples(_idx(raw / f"{prefix}-images-idx3-ubyte.gz")[..., None], _idx(raw / f"{prefix}-labels-idx1-ubyte.gz").astype(np.int64))
+        for split, prefix in (("train", "train"), ("test", "t10k"))
+    }
+
+
+def _download(mirrors: list[str], folder: Path, name: str, md5: str) -> None:
+    from torchvision.datasets.utils import download_url
+
+    for mirror in mirrors[:-1]:
+        try:
+            return download_url(mirror + name, folder, name, md5)
+        except (URLError, RuntimeError):
+            continue  # the next mirror may have it; the last one's error is the user's
+    return download_url(mirrors[-1] + name, folder, name, md5)
+
+
+def _idx(path: Path) -> np.ndarray:
+    """Read an IDX file of unsigned bytes: two zeros, type 8, number of dimensions, sizes (big-endian), values."""
+    content = gzip.decompress(path.read_bytes())
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">i4", dimensions, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)

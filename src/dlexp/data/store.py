@@ -1,0 +1,148 @@
+"""The files of a dataset below the data directory: `<name>/{train,test}_{inputs,targets}.npy` and their checksums.
+
+`checksums.json` is written last, so that half a download is never taken for data; reading verifies it.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dlexp.data.source import Samples, Source, Splits, content_digest
+from dlexp.errors import JobError, UserError
+
+FILES = tuple(f"{split}_{part}.npy" for split in ("train", "test") for part in ("inputs", "targets"))
+CHECKSUMS = "checksums.json"
+
+
+def read(name: str, source: Source, data_dir: Path) -> tuple[Splits, str]:
+    """Return the verified samples, memory-mapped, and the SHA-256 of the whole; fetch what is missing.
+
+    Raises UserError where a file is damaged, JobError where it is missing and cannot be fetched.
+    """
+    if source.embedded is not None:
+        splits = source.embedded()
+        parts = (np.ascontiguousarray(part) for samples in splits.values() for part in samples)
+        return splits, hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+    if not is_complete(data_dir / name):
+        fetch(name, source, data_dir)
+    checksums = verify(name, source, data_dir)
+    return _load(data_dir / name), hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether all four files are there, laid out by dlexp or by somebody else."""
+    return all((folder / file).is_file() for file in FILES)
+
+
+def fetch(name: str, source: Source, data_dir: Path) -> None:
+    """Get the published files and lay them out; does nothing where they are there and whole.
+
+    Raises JobError saying what to fetch by hand where there is no network.
+    """
+    folder = data_dir / name
+    if is_complete(folder):
+        verify(name, source, data_dir)
+        return
+    assert source.convert is not None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _network_timeout(30):
+            splits = source.convert(folder)
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        raise JobError(
+            f"{name} is not in {folder} and could not be fetched: {error}\n"
+            f"Where there is a network, run `dlexp data fetch {name}`; or put {source.origin} into {folder}."
+        ) from error
+    try:
+        for split, samples in splits.items():
+            for part, array in zip(("inputs", "targets"), samples, strict=True):
+                _write(folder / f"{split}_{part}.npy", lambda file, array=array: np.save(file, array))
+        _write_checksums(folder)
+    except OSError as error:
+        raise JobError(f"{name} could not be written to {folder}: {error}") from error
+
+
+def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
+    """Return the SHA-256 of each file, after comparing it with the one stored when the file was laid out.
+
+    Files that somebody else laid out are checked against what is known of the dataset, once, and get checksums.
+    Raises UserError naming the damaged file.
+    """
+    folder = data_dir / name
+    if not is_complete(folder):
+        raise UserError(f"{name} is not in {folder}. Run `dlexp data fetch {name}`.")
+    if not (folder / CHECKSUMS).exists():
+        _adopt(name, source, folder)
+    try:
+        stored = json.loads((folder / CHECKSUMS).read_text())
+    except ValueError:
+        raise UserError(f"{folder / CHECKSUMS} is damaged. Delete {folder}/*.npy and it, then fetch again.") from None
+    for file in FILES:
+        if _sha256(folder / file) != stored.get(file):
+            raise UserError(
+                f"{folder / file} is damaged: its SHA-256 is not the one in {CHECKSUMS}. "
+                f"Delete the file and {CHECKSUMS}, then run `dlexp data fetch {name}`."
+            )
+    return stored
+
+
+def _adopt(name: str, source: Source, folder: Path) -> None:
+    try:
+        splits = _load(folder)
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(f"A file in {folder} is damaged: {error}. Delete it, then run `dlexp data fetch {name}`.") from None
+    channels, height, width = source.input_shape
+    for (split, samples), size in zip(splits.items(), source.sizes, strict=True):
+        if samples.inputs.shape != (size, height, width, channels) or samples.inputs.dtype != np.uint8:
+            raise UserError(f"{folder}/{split}_inputs.npy is not {name}: {samples.inputs.dtype}{samples.inputs.shape}.")
+        if samples.targets.shape != (size,) or set(np.unique(samples.targets)) - set(range(len(source.class_names))):
+            raise UserError(f"{folder}/{split}_targets.npy is not {name}: its labels are not those of {size} samples.")
+    if source.content is not None and content_digest(splits) != source.content:
+        raise UserError(f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published.")
+    _write_checksums(folder)
+
+
+def _load(folder: Path) -> dict[str, Samples]:
+    # Mode c (copy on write) shares pages between processes like r, and torch does not warn of read-only memory.
+    arrays = {file: np.load(folder / file, mmap_mode="c", allow_pickle=False) for file in FILES}
+    return {s: Samples(arrays[f"{s}_inputs.npy"], arrays[f"{s}_targets.npy"]) for s in ("train", "test")}
+
+
+def _write_checksums(folder: Path) -> None:
+    text = json.dumps({file: _sha256(folder / file) for file in FILES}, indent=2)
+    _write(folder / CHECKSUMS, lambda file: file.write(text.encode()))
+
+
+def _write(path: Path, write: object) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            assert callable(write)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _network_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)  # torchvision's downloads have none, and would hang where packets are dropped
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,29 @@
+"""The exceptions that a user can cause; each message names the key, the value and the way out."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DlexpError(Exception):
+    """What went wrong, in one message for the user; `exit_code` is the process's."""
+
+    exit_code = 1
+
+
+class UserError(DlexpError):
+    """The user's input is wrong, and nothing was started."""
+
+    exit_code = 2
+
+
+class JobError(DlexpError):
+    """A job that was rightly started could not go on (no room on the disk, a loss that is not a number)."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ' Did you mean …?' for the known words nearest to `word`, or the list of them, or ''."""
+    known = sorted(known)
+    matches = get_close_matches(word, known, n=3, cutoff=0.6)
+    if matches:
+        return f" Did you mean {' or '.join(matches)}?"
+    return f" Known: {', '.join(known)}." if known else ""

@@ -1,0 +1,83 @@
+"""What a run leaves when its steps are over: exact metrics of the final weights, predictions, confusion matrix."""
+
+import resource
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from dlexp import evaluate
+from dlexp.build import Job
+from dlexp.rundir import METRICS
+from dlexp.session import Session
+
+
+def write_results(session: Session, *, finished: bool) -> None:
+    """Evaluate the final weights on every split, and write result.json, predictions.csv and confusion_matrix.csv."""
+    job, run, progress = session.job, session.run, session.progress
+    session.tables[METRICS].flush()
+    rows = run.read_table(METRICS)
+    final, outputs = evaluate_splits(job)
+    predicted, confidence = evaluate.classify(outputs["test"])
+    targets = job.batches.targets("test")
+    names = job.class_names
+    pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
+    predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
+    run.write_table("predictions.csv", ["index", "target", "prediction", "confidence"], predictions)
+    counts = evaluate.confusion_matrix(predicted, targets, len(names)).tolist()
+    labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
+    run.write_table("confusion_matrix.csv", ["true \\ predicted", *names], labelled)
+    samples = job.batches.size("train") * progress.epoch
+    run.write_json(
+        "result.json",
+        {
+            "status": "finished" if finished else "stopped",
+            "epochs": progress.epoch,
+            "steps": progress.step,
+            "stopped_early": finished and progress.epoch < job.config.epochs,
+            "final": final,
+            "best": _best(rows),
+            "selected": _selected(rows, progress.best_epoch, job.config.early_stopping.monitor),
+            "parameters": sum(p.numel() for p in job.model.parameters()),
+            "training_seconds": progress.training_seconds,
+            "samples_per_second": samples / progress.training_seconds if progress.training_seconds else None,
+            "peak_memory_bytes": peak_memory(job.device),
+        },
+    )
+
+
+def evaluate_splits(job: Job) -> tuple[dict[str, dict[str, float]], dict[str, torch.Tensor]]:
+    """Return metrics and outputs of the model as it is on each split."""
+    metrics, outputs = {}, {}
+    for split in ("train", "validation", "test"):
+        if job.batches.has(split):
+            outputs[split] = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast())
+            metrics[split] = evaluate.score(outputs[split], job.batches.targets(split), job.loss.function)
+    return metrics, outputs
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: on CUDA what its tensors took at most, on the CPU the process's largest resident size."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+
+
+def _best(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """The best value that each metric had, and when: a description; `selected` is the honest choice."""
+    best: dict[str, dict[str, Any]] = {}
+    for column in rows[0] if rows else ():
+        split, _, name = column.partition("/")
+        if name in ("loss", "accuracy"):
+            choose = max if name == "accuracy" else min
+            row = choose(rows, key=lambda row: row[column])
+            best.setdefault(split, {})[name] = {"value": row[column], "epoch": int(row["epoch"])}
+    return best
+
+
+def _selected(rows: Sequence[Mapping[str, float]], epoch: int | None, monitor: str) -> dict[str, Any] | None:
+    """The epoch that validation chose (best.pt), and every split's metrics at it; None without a validation split."""
+    if epoch is None:
+        return None
+    row = next(row for row in rows if row["epoch"] == epoch)
+    return {"epoch": epoch, "by": monitor, **{key: value for key, value in row.items() if "/" in key}}

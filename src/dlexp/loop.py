@@ -1,0 +1,217 @@
+"""The training loop: config → build → train → run directory. What happens in an epoch is visible here."""
+
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dlexp import evaluate
+from dlexp.build import Job, build, environment
+from dlexp.config import Config
+from dlexp.data.batches import shuffled
+from dlexp.display import Display
+from dlexp.finish import write_results
+from dlexp.resumption import check_same_ground
+from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory
+from dlexp.session import Session
+from dlexp.signals import StopRequest
+
+
+def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
+    """Train what a checked `config` says until it is done, told to stop, or fails; return the run directory.
+
+    With `run`, go on from its newest checkpoint to the same bits as if it had never stopped. Its status.json then
+    says `finished`, or `stopped` (after `stop_at`, or by the signal it names).
+    Raises UserError before the first step where the config does not fit, JobError where the job cannot go on.
+    """
+    # --- Everything is built and checked before a directory is made.
+    job = build(config)
+    config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
+    if run is None:
+        run = RunDirectory.create(Path(config.output_dir), config.name)
+        run.write_config(config.to_mapping())
+        run.write_json("environment.json", environment(job))
+    else:
+        for difference in check_same_ground(job, run):
+            print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
+        run.write_config(config.to_mapping())
+    steps_per_epoch = job.steps_per_epoch
+    last_epoch = min(config.epochs, config.stop_at or config.epochs)
+    sizes = torch.full((steps_per_epoch,), job.batch_size, dtype=torch.float64, device=job.device)
+    sizes[-1] = batches.size("train") - job.batch_size * (steps_per_epoch - 1)
+    autocast, stop = job.autocast(), StopRequest()
+
+    with run.locked(), Session(job, run).recorded() as session, stop:
+        progress, tables = session.progress, session.tables
+        losses, correct, penalties = session.totals
+        watch = LossWatch(session)
+        for warning in session.warnings:
+            print(f"Warning: {warning} The one before it is used.", file=sys.stderr)
+        display = Display(config.epochs, steps_per_epoch, progress.step)
+        run.write_status("running", **session.whereabouts())
+
+        while progress.epoch < last_epoch and not out_of_patience(session) and not stop():
+            # --- The steps of an epoch, or what is left of it.
+            model.train()
+            started = time.perf_counter()
+            order = shuffled(batches.size("train"), config.seed, progress.epoch, job.device)
+            for inputs, targets in batches.serve("train", job.batch_size, order, progress.position):
+                with autocast:
+                    outputs = model(inputs)
+                    loss = job.loss.function(outputs, targets)
+                objective = loss
+                if job.penalty is not None:
+                    penalty = job.penalty(job.weights)
+                    penalties[progress.position] = penalty.detach()
+                    objective = loss + penalty
+                optimizer.zero_grad()
+                objective.backward()
+                watch.check(objective)
+                optimizer.step()
+                if schedule.interval == "step":
+                    schedule.scheduler.step()
+
+                # What a step leaves stays on the device until somebody asks for it.
+                losses[progress.position] = loss.detach()
+                correct[progress.position] = (outputs.detach().argmax(1) == targets).sum()
+                progress.position += 1
+                progress.step += 1
+                if config.log_every_n_steps and progress.step % config.log_every_n_steps == 0:
+                    log_step(session, len(targets))
+                if config.log_gradients and progress.position == steps_per_epoch:
+                    log_gradients(session)
+                display.step(progress.step)
+                moment = time.perf_counter()
+                progress.epoch_seconds, started = progress.epoch_seconds + moment - started, moment
+                if stop():
+                    break
+                session.save_if_due()
+            watch.check_last()
+
+            # --- What the epoch came to, and how validation and test stand. A signal may come between any two batches.
+            metrics = {}
+            if progress.position == steps_per_epoch:
+                metrics = evaluate_epoch(job, stop)
+            if stop():
+                break
+            train_size = batches.size("train")
+            metrics["train/loss"] = ((losses.double() * sizes).sum() / train_size).item()
+            metrics["train/accuracy"] = correct.double().sum().item() / train_size
+            if job.penalty is not None:
+                metrics["train/penalty"] = penalties.double().mean().item()
+            seconds = progress.epoch_seconds
+            row = {"epoch": progress.epoch + 1, "step": progress.step, **metrics, "lr": optimizer.param_groups[0]["lr"]}
+            row |= {"seconds": round(seconds, 6), "samples_per_second": round(train_size / seconds, 1)}
+            tables[METRICS].append(row)
+
+            # --- What is decided by it: the learning rate, the best weights, whether to save.
+            if schedule.interval == "epoch" and schedule.scheduler is not None:
+                schedule.scheduler.step()
+            elif schedule.interval == "loss":
+                schedule.scheduler.step(metrics.get("validation/loss", metrics["train/loss"]))
+            note_best(session, metrics)
+            progress.epoch, progress.position = progress.epoch + 1, 0
+            progress.epoch_seconds, progress.training_seconds = 0.0, progress.training_seconds + seconds
+            display.epoch(progress.epoch, metrics)
+            every = config.checkpoint.every_epochs
+            if every and progress.epoch % every == 0:
+                session.save()
+
+        # --- Stopped or done: everything is saved; a signal wants no more than that.
+        display.close()
+        session.save()
+        finished = progress.epoch >= config.epochs or out_of_patience(session)
+        facts = session.whereabouts()
+        if stop():
+            run.write_status("stopped", signal=stop.signal, **facts)
+        else:
+            write_results(session, finished=finished)
+            run.write_status("finished" if finished else "stopped", **facts)
+    return run
+
+
+def evaluate_epoch(job: Job, stop: StopRequest) -> dict[str, float]:
+    """Return the metrics of validation and test, or nothing where a stop is asked for in between."""
+    metrics = {}
+    for split in ("validation", "test"):
+        if job.batches.has(split):
+            outputs = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
+            if outputs is None:
+                return {}
+            scores = evaluate.score(outputs, job.batches.targets(split), job.loss.function)
+            metrics |= {f"{split}/{name}": value for name, value in scores.items()}
+    return metrics
+
+
+def note_best(session: Session, metrics: dict[str, float]) -> None:
+    """Keep a copy of the weights where the monitored metric of validation is the best so far."""
+    monitor, progress = session.job.config.early_stopping.monitor, session.progress
+    if monitor not in metrics:
+        return  # no validation split: nothing to choose by
+    value, best = metrics[monitor], progress.best_value
+    higher = monitor.endswith("accuracy")
+    if math.isfinite(value) and (best is None or (value > best if higher else value < best)):
+        progress.best_value, progress.best_epoch = value, progress.epoch + 1
+        progress.epochs_without_improvement = 0
+        session.best_weights = {name: t.detach().cpu().clone() for name, t in session.job.model.state_dict().items()}
+    else:
+        progress.epochs_without_improvement += 1
+
+
+def out_of_patience(session: Session) -> bool:
+    """Whether early stopping is on and its patience is used up."""
+    patience = session.job.config.early_stopping.patience
+    return patience is not None and session.progress.epochs_without_improvement >= patience
+
+
+def log_step(session: Session, size: int) -> None:
+    """Add the last step's row to steps.csv; reads from the device, so costs a synchronization."""
+    progress = session.progress
+    loss, correct, penalty = session.totals[:, progress.position - 1].tolist()
+    lr = session.job.optimizer.param_groups[0]["lr"]
+    row = {"step": progress.step, "epoch": progress.epoch + 1, "train/loss": loss, "train/accuracy": correct / size}
+    session.tables[STEPS].append({**row, "train/penalty": penalty, "lr": lr})
+
+
+def log_gradients(session: Session) -> None:
+    """Add to gradients.csv the norms Σ|g| and √Σg² of each layer's weight gradient in the epoch's last step."""
+    weights = [(name, p) for name, p in session.job.model.named_parameters() if p.dim() > 1 and p.grad is not None]
+    for layer, (name, parameter) in enumerate(weights, 1):
+        gradient = parameter.grad.double()  # type: ignore[union-attr]
+        norms = {"l1": gradient.abs().sum().item(), "l2": gradient.square().sum().sqrt().item()}
+        session.tables[GRADIENTS].append(
+            {"epoch": session.progress.epoch + 1, "layer": layer, "parameter": name, **norms}
+        )
+
+
+class LossWatch:
+    """Stops a job within one step of a loss that is not finite, without making a GPU wait.
+
+    On the CPU the loss is looked at before the weights are changed; on CUDA it is copied in the background and looked
+    at one step later, when the next step is queued already.
+    """
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._copy: Tensor | None = None
+        if session.job.device.type == "cuda":
+            self._copy = torch.zeros(1, pin_memory=True)
+            self._copied = torch.cuda.Event()
+
+    def check(self, loss: Tensor) -> None:
+        """Look at this step's loss, or on CUDA at the last one's. Raises JobError."""
+        if self._copy is None:
+            self._session.check_finite(loss.item())
+            return
+        self.check_last()
+        self._copy.copy_(loss.detach(), non_blocking=True)
+        self._copied.record()
+
+    def check_last(self) -> None:
+        """Wait for the loss that was copied last, and look at it. Raises JobError."""
+        if self._copy is not None:
+            self._copied.synchronize()
+            self._session.check_finite(self._copy.item())

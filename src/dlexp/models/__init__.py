@@ -1,0 +1,12 @@
+"""Models: one file each, and the table that names them."""
+
+from typing import TYPE_CHECKING
+
+from dlexp.models.layers import layers
+from dlexp.models.mlp import mlp
+from dlexp.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS: Registry["nn.Module"] = Registry("model", {"mlp": mlp, "layers": layers})

@@ -1,0 +1,67 @@
+"""Name → builder. The builder's ordinary parameters are the schema of its YAML (see `schema`).
+
+A builder's module imports torch inside the builder, so that a config can be checked without the second that costs.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from dlexp import schema
+from dlexp.errors import UserError, did_you_mean
+
+Product = TypeVar("Product")
+
+
+@dataclass(frozen=True)
+class Registry(Generic[Product]):
+    """The builders of one config group; a module of the user's adds its own functions by their names."""
+
+    group: str
+    builders: Mapping[str, Callable[..., Product]]
+
+    def find(self, name: str, imports: Sequence[ModuleType] = ()) -> Callable[..., Product]:
+        """Return the builder called `name`: one of ours, else a function or class in one of `imports`."""
+        found = self.builders.get(name) or next((vars(m)[name] for m in imports if callable(vars(m).get(name))), None)
+        if found is None:
+            where = f" or in {', '.join(m.__name__ for m in imports)}" if imports else ""
+            raise UserError(
+                f"{self.group}.name={name}: there is no such {self.group}{where}.{did_you_mean(name, self.builders)}"
+            )
+        return found
+
+    def bind(self, options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
+        """Return `options` (with 'name') checked against the builder's signature, its defaults filled in."""
+        given = dict(options)
+        name = schema.check(str, given.pop("name", None), f"{self.group}.name")
+        return {"name": name, **schema.bind(self.find(name, imports), given, f"{self.group}.")}
+
+    def build(self, options: Mapping[str, Any], imports: Sequence[ModuleType] = (), **facts: Any) -> Product:
+        """Call the builder with bound `options` and the run's `facts`, of which it gets those it names."""
+        arguments = dict(options)
+        builder = self.find(arguments.pop("name"), imports)
+        wanted = inspect.signature(builder).parameters
+        return builder(**arguments, **{name: fact for name, fact in facts.items() if name in wanted})
+
+
+def import_modules(names: Sequence[str]) -> list[ModuleType]:
+    """Import the user's own modules (config key `imports`), from the working directory or installed.
+
+    Raises UserError where there is no such module; an error inside it is the user's own traceback.
+    """
+    if names and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a console script starts with its own folder there instead
+    modules = []
+    for name in names:
+        try:
+            modules.append(importlib.import_module(name))
+        except ModuleNotFoundError as error:
+            if error.name != name.split(".")[0] and error.name != name:
+                raise
+            raise UserError(f"imports=[{name}]: no module {name} in {Path.cwd()} or installed.") from None
+    return modules

@@ -1,0 +1,1 @@
+"""Run directories → tables, plots, page. Never imports torch."""

@@ -1,0 +1,71 @@
+"""The pictures of one run, drawn from its files: learning curves and the confusion matrix."""
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from dlexp.rundir import METRICS, RunDirectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles do it in grey.
+SPLITS = {"train": ("#0072B2", "-"), "validation": ("#009E73", ":"), "test": ("#D55E00", "--")}
+
+
+def draw(run: RunDirectory) -> None:
+    """Write curves.png and confusion_matrix.png for a run that has their tables; a stopped run may lack one."""
+    if (run.path / METRICS).exists() and (rows := run.read_table(METRICS)):
+        _save(run, "curves.png", curves(rows))
+    if (run.path / "confusion_matrix.csv").exists():
+        with (run.path / "confusion_matrix.csv").open(newline="", encoding="utf-8") as file:
+            (_, *names), *counts = csv.reader(file)
+        _save(run, "confusion_matrix.png", confusion_matrix(names, [[int(n) for n in row[1:]] for row in counts]))
+
+
+def curves(rows: list[dict[str, float]]) -> "Figure":
+    """Return loss and accuracy against the epoch, every split in each."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    epochs = [row["epoch"] for row in rows]
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split, (colour, style) in SPLITS.items():
+            if f"{split}/{metric}" in rows[0]:
+                values = [row[f"{split}/{metric}"] for row in rows]
+                marker = "o" if len(rows) < 3 else None
+                axes.plot(epochs, values, style, color=colour, marker=marker, label=f"{split} ({values[-1]:.4g})")
+        axes.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend(title="at the last epoch")
+    return figure
+
+
+def confusion_matrix(names: list[str], counts: list[list[int]]) -> "Figure":
+    """Return a matrix shaded by the share of its row (true class), with the counts written in."""
+    from matplotlib.figure import Figure
+
+    size = max(3.5, 1.6 + 0.55 * len(names))
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    axes = figure.subplots()
+    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, row in enumerate(counts):
+        for j, count in enumerate(row):
+            axes.text(j, i, str(count), ha="center", va="center", color="white" if shares[i][j] > 0.5 else "black")
+    long = max(map(len, names)) > 3
+    axes.set_xticks(range(len(names)), names, rotation=45 if long else 0, ha="right" if long else "center")
+    axes.set_yticks(range(len(names)), names)
+    correct, total = sum(row[i] for i, row in enumerate(counts)), sum(map(sum, counts))
+    accuracy = f"accuracy {correct / max(1, total):.4g}"
+    axes.set(xlabel="predicted class", ylabel="true class", title=f"Test confusion matrix: {accuracy}")
+    figure.colorbar(image, label="share of the true class", shrink=0.8)
+    return figure
+
+
+def _save(run: RunDirectory, name: str, figure: "Figure") -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    run.write_atomically(name, content.getvalue())

@@ -1,0 +1,56 @@
+"""Run directories as lines of text for a terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dlexp.rundir import RunDirectory
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return aligned columns, numbers to the right, words to the left."""
+    rows = [tuple(row) for row in rows]
+    cells = [tuple(header), *(tuple(_shown(value) for value in row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numbers = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
+    aligned = (
+        [cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(row, widths, numbers, strict=True)]
+        for row in cells
+    )
+    return "\n".join("  ".join(row).rstrip() for row in aligned)
+
+
+def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a table of each split's metrics."""
+    names = list(next(iter(metrics.values())))
+    return table(["", *names], ([split, *values.values()] for split, values in metrics.items()))
+
+
+def result(run: RunDirectory) -> str:
+    """Return what a run came to: its final metrics, what they cost, and where it lies."""
+    content = run.read_json("result.json")
+    lines = [scores(content["final"]), ""]
+    if selected := content["selected"]:
+        lines.append(
+            f"Best by {selected['by']}: epoch {selected['epoch']}, test accuracy {selected['test/accuracy']:.4f}"
+            + (", where it stopped early." if content["stopped_early"] else ".")
+        )
+    lines.append(
+        f"{content['epochs']} epochs, {content['steps']} steps in {content['training_seconds']:.2f} s of training, "
+        f"{content['parameters']:,} parameters, {content['peak_memory_bytes'] / 2**20:.0f} MiB at most."
+    )
+    return "\n".join([*lines, str(run.path)])
+
+
+def runs(directories: Iterable[RunDirectory]) -> str:
+    """Return a line a run: status, epoch, final accuracies, path."""
+    rows: list[list[Any]] = []
+    for run in directories:
+        status: Mapping[str, Any] = run.status() if (run.path / "status.json").exists() else {"status": "unknown"}
+        final = run.read_json("result.json")["final"] if (run.path / "result.json").exists() else {}
+        accuracies = [final.get(split, {}).get("accuracy", "") for split in ("train", "test")]
+        rows.append([status["status"], status.get("epoch", ""), *accuracies, str(run.path)])
+    return table(["status", "epoch", "train accuracy", "test accuracy", "run"], rows)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,52 @@
+"""What may change when a run goes on, and what must not."""
+
+from collections.abc import Sequence
+
+from dlexp.build import Job, check, environment
+from dlexp.config import Config, load_config
+from dlexp.errors import UserError
+from dlexp.rundir import RunDirectory
+
+CHANGEABLE = ("epochs", "stop_at", "device", "threads", "checkpoint.every_seconds", "checkpoint.every_epochs", "data_dir")
+
+
+def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
+    """Return the run's own config, without its `stop_at`, changed as `overrides` say.
+
+    Raises UserError for a key that would make it another experiment, or for an end before what is done.
+    """
+    for override in overrides:
+        key = override.split("=")[0]
+        if key not in CHANGEABLE:
+            raise UserError(
+                f"{override}: a resumed run stays the same experiment; only {', '.join(CHANGEABLE)} may change. "
+                f"For another one: dlexp train --config {run.path}/config.yaml {override}"
+            )
+    if not any(override.startswith("stop_at=") for override in overrides):
+        overrides = [*overrides, "stop_at=null"]
+    config = check(load_config(overrides, file=run.path / "config.yaml"))
+    done = run.status().get("epoch", 0)
+    for key in ("epochs", "stop_at"):
+        value = getattr(config, key)
+        if value is not None and value < done:
+            raise UserError(f"{key}={value}: {run.path} has done {done} epochs already.")
+    return config
+
+
+def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
+    """Return what keeps the rest of a run from being bit-exact (other versions, device, threads), for a warning.
+
+    Raises UserError where the data are others, or where the schedule does not let the number of epochs change.
+    """
+    then, here = run.read_json("environment.json"), environment(job)
+    for key in ("data_sha256", "split_sha256"):
+        if then.get(key) != here[key]:
+            raise UserError(f"{run.path} was trained on other data than are in data_dir now ({key} differs).")
+    before = load_config([], file=run.path / "config.yaml").epochs
+    if job.config.epochs != before and job.schedule.fixed_length:
+        raise UserError(
+            f"epochs={job.config.epochs}: the run was planned for {before}, and {job.schedule.fixed_length}, so that "
+            "every learning rate so far would have been another."
+        )
+    watched = ("torch", "numpy", "processor", "device", "device_name", "threads")
+    return [f"{key} was {then.get(key)}, is {here[key]}" for key in watched if then.get(key) != here[key]]

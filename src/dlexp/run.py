@@ -1,0 +1,66 @@
+"""A finished or stopped run, as Python sees it."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlexp.config import Config, load_config
+from dlexp.errors import UserError
+from dlexp.rundir import METRICS, RunDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+class Run:
+    """What a run directory holds, read when asked for."""
+
+    def __init__(self, path: Path):
+        self.directory = RunDirectory.open(path)
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def config(self) -> Config:
+        """The resolved config."""
+        return load_config([], file=self.path / "config.yaml")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """status.json: running, interrupted, stopped, finished or failed, and where."""
+        return self.directory.status()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """result.json: final and best metrics, time, memory, parameters."""
+        return self.directory.read_json("result.json")
+
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """metrics.csv: a row for each epoch."""
+        import pandas as pd
+
+        return pd.read_csv(self.path / METRICS)
+
+    def load_model(self, *, best: bool = False) -> "torch.nn.Module":
+        """Return the model in evaluation mode with the last weights, or with those that validation chose.
+
+        Raises UserError where there is no such checkpoint, or none is whole.
+        """
+        from dlexp import checkpoint
+        from dlexp.build import build_model
+        from dlexp.registry import import_modules
+
+        if best:
+            state = checkpoint.load(self.path / "checkpoints" / "best.pt")
+        else:
+            newest, _ = checkpoint.latest(self.directory)
+            if newest is None:
+                raise UserError(f"{self.path} has no checkpoint yet.")
+            state = newest
+        model = build_model(self.config, import_modules(self.config.imports))
+        model.load_state_dict(state["model"])
+        return model.eval()

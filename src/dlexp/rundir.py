@@ -1,0 +1,233 @@
+"""The run directory: the only owner of its paths and file formats. `docs/run_directory.md` describes each file."""
+
+import csv
+import datetime
+import fcntl
+import io
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from omegaconf import OmegaConf
+
+from dlexp.errors import JobError, UserError
+
+METRICS, STEPS, GRADIENTS = "metrics.csv", "steps.csv", "gradients.csv"
+
+
+class Table:
+    """A CSV file that only grows: rows are buffered, and on disk after `sync`."""
+
+    def __init__(self, path: Path, columns: Sequence[str], length: int = 0):
+        """Open an empty table, or go on after the first `length` bytes of one that is there.
+
+        Raises UserError where the file is shorter than that: somebody else changed it.
+        """
+        self.path = path
+        if length and (not path.exists() or path.stat().st_size < length):
+            raise UserError(f"{path} is shorter than the checkpoint says ({length} bytes): it was changed or deleted.")
+        self._file: IO[str] = path.open("r+" if length else "w", newline="", encoding="utf-8")
+        self._file.truncate(length)
+        self._file.seek(length)
+        self._columns, self._next_flush = columns, 0.0
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        if not length:
+            self._writer.writerow(columns)
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Add the columns' values from `row`; floats are written in full, so that equal text means equal bits."""
+        self._writer.writerow([row[column] for column in self._columns])
+        if time.monotonic() >= self._next_flush:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let other processes see the rows so far."""
+        self._file.flush()
+        self._next_flush = time.monotonic() + 1.0
+
+    def sync(self) -> int:
+        """Bring every row to the disk, and return the length in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close after a failure, when what is buffered may not be writable: the last `sync` is what counts."""
+        with suppress(OSError):
+            self._file.close()
+
+
+class RunDirectory:
+    """One run's directory, new (`create`) or existing (`open`)."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def create(cls, output_dir: Path, name: str) -> "RunDirectory":
+        """Make a fresh `<output_dir>/<name>/<time>`; of simultaneous starts each gets its own, numbered.
+
+        Raises JobError where it cannot be written.
+        """
+        moment = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        parent = output_dir / name
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            for number in range(1, 10_000):
+                path = parent / (moment if number == 1 else f"{moment}_{number}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                (path / "checkpoints").mkdir()
+                return cls(path)
+        except OSError as error:
+            raise JobError(f"No run directory can be made in {parent}: {error.strerror}.") from error
+        raise JobError(f"{parent} holds 10,000 runs of {moment} already.")
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """Return the run at `path`; UserError where there is none."""
+        if not (path / "config.yaml").is_file():
+            raise UserError(f"{path} is not a run: it has no config.yaml. `dlexp list runs` shows what there is.")
+        return cls(path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run; the lock goes with the process. UserError where another process holds it."""
+        with (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UserError(f"{self.path} is in use by process {file.read().strip()}.") from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a process is working on the run now."""
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def write_config(self, mapping: Mapping[str, Any]) -> None:
+        """Write config.yaml."""
+        text = "# The resolved config; `dlexp train --config <this file>` repeats the run.\n"
+        self.write_atomically("config.yaml", (text + OmegaConf.to_yaml(OmegaConf.create(dict(mapping)))).encode())
+
+    def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
+        """Write strict JSON: a number that is not finite becomes null."""
+        text = json.dumps(_strict(content), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        self.write_atomically(name, text.encode(), durable=durable)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return a JSON file's object; UserError where it is missing or damaged."""
+        try:
+            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{self.path} has no {name}.") from None
+        except (ValueError, OSError) as error:
+            raise UserError(f"{self.path / name} is damaged: {error}.") from None
+        if not isinstance(content, dict):
+            raise UserError(f"{self.path / name} is damaged: it is not an object.")
+        return content
+
+    def write_status(self, status: str, **facts: Any) -> None:
+        """Write status.json: running, stopped, finished or failed, and where the run is."""
+        self.write_json("status.json", {"status": status, "time": now(), **facts}, durable=status != "running")
+
+    def status(self) -> dict[str, Any]:
+        """Return status.json; a run that says 'running' but that no process holds is 'interrupted'."""
+        status = self.read_json("status.json")
+        if status.get("status") == "running" and not self.is_locked():
+            status["status"] = "interrupted"
+        return status
+
+    def table(self, name: str, columns: Sequence[str], length: int = 0) -> Table:
+        """Open metrics.csv, steps.csv or gradients.csv (see `Table`)."""
+        return Table(self.path / name, columns, length)
+
+    def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+        """Write a whole CSV file at once."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+        self.write_atomically(name, text.getvalue().encode())
+
+    def read_table(self, name: str) -> list[dict[str, float]]:
+        """Return the rows of a CSV file of numbers."""
+        with (self.path / name).open(newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints of the run's course, newest first."""
+        return sorted((self.path / "checkpoints").glob("step_*.pt"), reverse=True)
+
+    def keep_checkpoints(self, number: int) -> None:
+        """Delete all but the newest `number` checkpoints, and what a killed process left half written."""
+        for path in [*self.checkpoints()[number:], *(self.path / "checkpoints").glob("*.part")]:
+            path.unlink()
+
+    def write_atomically(self, name: str, content: bytes, *, durable: bool = True) -> None:
+        """Write a file so that, whenever the process dies, the old or the new content is there in full.
+
+        Serialized content → temporary file in the same directory → fsync → rename → fsync of the directory; the two
+        fsyncs guard against power loss and are left out where not `durable`. Raises OSError as it comes.
+        """
+        path = self.path / name
+        partial = path.with_name(path.name + ".part")
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        if durable:
+            directory = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+def find_runs(root: Path) -> list[RunDirectory]:
+    """Every run directory below `root`, oldest first by its path's last part."""
+    return sorted(
+        (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").is_dir()),
+        key=lambda run: (run.path.name, str(run.path)),
+    )
+
+
+def now() -> str:
+    """The local time with its offset, ISO 8601, to the second."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return value

@@ -1,0 +1,114 @@
+"""Learning-rate schedules: PyTorch's, with when they step and whether a finished run may go on under them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from dlexp.errors import UserError
+from dlexp.registry import Registry
+from dlexp.schema import Count, Fraction, Natural, NonNegative, Positive
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A PyTorch scheduler and how the loop drives it."""
+
+    scheduler: Any  # LRScheduler; None leaves the learning rate alone
+    interval: Literal["epoch", "step", "loss"]  # 'loss': each epoch, given the validation (else train) loss
+    fixed_length: str | None = None  # why a finished run cannot be extended, where it cannot
+
+
+def none(*, optimizer: "Optimizer") -> Schedule:
+    """Leave the learning rate as it is."""
+    return Schedule(None, "epoch")
+
+
+def exponential(gamma: Positive = 0.9, *, optimizer: "Optimizer") -> Schedule:
+    """Multiply lr by `gamma` after every epoch."""
+    from torch.optim.lr_scheduler import ExponentialLR
+
+    return Schedule(ExponentialLR(optimizer, gamma), "epoch")
+
+
+def step(step_size: Count = 10, gamma: Positive = 0.1, *, optimizer: "Optimizer") -> Schedule:
+    """Multiply lr by `gamma` after every `step_size` epochs."""
+    from torch.optim.lr_scheduler import StepLR
+
+    return Schedule(StepLR(optimizer, step_size, gamma), "epoch")
+
+
+def cosine(
+    T_max: Count | None = None,  # noqa: N803 - PyTorch's own name
+    eta_min: NonNegative = 0.0,
+    *,
+    optimizer: "Optimizer",
+    epochs: int,
+) -> Schedule:
+    """Lower lr to `eta_min` along half a cosine in `T_max` epochs (Loshchilov and Hutter, 2017, no restarts)."""
+    from torch.optim.lr_scheduler import CosineAnnealingLR
+
+    why = None if T_max else "scheduler=cosine spreads its half wave over all epochs; set scheduler.T_max to fix it"
+    return Schedule(CosineAnnealingLR(optimizer, T_max or epochs, eta_min), "epoch", why)
+
+
+def one_cycle(
+    max_lr: Positive = 0.01,
+    pct_start: Fraction = 0.3,
+    anneal_strategy: Literal["cos", "linear"] = "cos",
+    div_factor: Positive = 25.0,
+    final_div_factor: Positive = 1e4,
+    *,
+    optimizer: "Optimizer",
+    epochs: int,
+    steps_per_epoch: int,
+) -> Schedule:
+    """Raise lr to `max_lr`, then lower it far below its start, over the whole run (Smith and Topin, 2018)."""
+    from torch.optim.lr_scheduler import OneCycleLR
+
+    group = optimizer.param_groups[0]
+    scheduler = OneCycleLR(
+        optimizer,
+        max_lr,
+        total_steps=epochs * steps_per_epoch,
+        pct_start=pct_start,
+        anneal_strategy=anneal_strategy,
+        cycle_momentum="betas" in group or group.get("momentum", 0) > 0,
+        div_factor=div_factor,
+        final_div_factor=final_div_factor,
+    )
+    return Schedule(scheduler, "step", "scheduler=one_cycle spreads its one cycle over all epochs")
+
+
+def reduce_on_plateau(
+    factor: Fraction = 0.1,
+    patience: Natural = 10,
+    threshold: NonNegative = 1e-4,
+    cooldown: Natural = 0,
+    min_lr: NonNegative = 0.0,
+    *,
+    optimizer: "Optimizer",
+) -> Schedule:
+    """Multiply lr by `factor` when the validation loss (without validation: the train loss) stops falling."""
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    if factor == 0:
+        raise UserError("scheduler.factor=0: must be above 0.")
+    scheduler = ReduceLROnPlateau(
+        optimizer, factor=factor, patience=patience, threshold=threshold, cooldown=cooldown, min_lr=min_lr
+    )
+    return Schedule(scheduler, "loss")
+
+
+SCHEDULERS: Registry[Schedule] = Registry(
+    "scheduler",
+    {
+        "none": none,
+        "exponential": exponential,
+        "step": step,
+        "cosine": cosine,
+        "one_cycle": one_cycle,
+        "reduce_on_plateau": reduce_on_plateau,
+    },
+)

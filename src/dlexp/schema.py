@@ -1,0 +1,141 @@
+"""Checks plain values from a config against the annotations of a function or a dataclass.
+
+A signature is the schema: the ordinary parameters of a builder are the keys of its YAML; its keyword-only parameters
+are facts of the run (number of classes, input shape) that no config can set.
+"""
+
+import inspect
+import math
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from dlexp.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A constraint for `Annotated`: the numbers from `low` to `high`, ends included unless said."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    without_low: bool = False
+    without_high: bool = False
+
+    def __call__(self, value: float) -> None:
+        """Raise ValueError if the value lies outside."""
+        if value < self.low or (self.without_low and value == self.low):
+            raise ValueError(f"must be {'above' if self.without_low else 'at least'} {self.low:g}")
+        if value > self.high or (self.without_high and value == self.high):
+            raise ValueError(f"must be {'below' if self.without_high else 'at most'} {self.high:g}")
+
+
+Count = Annotated[int, Interval(1)]
+Natural = Annotated[int, Interval(0)]
+Positive = Annotated[float, Interval(0, without_low=True)]
+NonNegative = Annotated[float, Interval(0)]
+Fraction = Annotated[float, Interval(0, 1, without_high=True)]
+Ratio = Annotated[float, Interval(0, 1)]
+
+
+def bind(target: Callable[..., Any], options: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return every configurable argument of `target`: the checked `options`, and its defaults for the rest.
+
+    Raises UserError for an unknown, missing or ill-typed option; `prefix` ('optimizer.') goes before its name.
+    """
+    parameters = configurable(target)
+    for key in options:
+        if key not in parameters:
+            raise UserError(f"There is no {prefix}{key}.{did_you_mean(str(key), parameters)}")
+    bound = {}
+    for key, parameter in parameters.items():
+        if key in options:
+            bound[key] = check(_annotation(target, parameter), options[key], prefix + key)
+        elif parameter.default is parameter.empty:
+            raise UserError(f"{prefix}{key} is not set, and has no default.")
+        else:
+            bound[key] = parameter.default
+    return bound
+
+
+def configurable(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of `target` that a config may set: all but the keyword-only ones."""
+    parameters = inspect.signature(target).parameters
+    return {name: p for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+
+
+def check(annotation: Any, value: Any, key: str) -> Any:
+    """Return `value` as the annotated type (an int may stand for a float, a list for a tuple).
+
+    Raises UserError naming `key`, `value` and what is wanted.
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        value = check(arguments[0], value, key)
+        for constraint in arguments[1:]:
+            try:
+                constraint(value)
+            except ValueError as error:
+                raise UserError(f"{key}={_shown(value)}: {error}.") from None
+        return value
+    if origin in (Union, types.UnionType):
+        return _check_any_of(arguments, annotation, value, key)
+    if origin is Literal:
+        if value in arguments and type(value) in map(type, arguments):
+            return value
+        hint = did_you_mean(str(value), map(str, arguments))
+        raise UserError(f"{key}={_shown(value)} is not one of {', '.join(map(str, arguments))}.{hint}")
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(check(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+    if is_dataclass(annotation) and isinstance(value, Mapping):
+        return annotation(**bind(annotation, value, key + "."))
+    if annotation is Any:
+        return value
+    if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif annotation is str and type(value) in (int, float):
+        return str(value)
+    elif isinstance(value, origin or annotation) and not (isinstance(value, bool) and annotation is int):
+        return value
+    raise UserError(f"{key}={_shown(value)} must be {_described(annotation)}.")
+
+
+def _check_any_of(choices: tuple[Any, ...], annotation: Any, value: Any, key: str) -> Any:
+    if value is None and type(None) in choices:
+        return None
+    choices = tuple(choice for choice in choices if choice is not type(None))
+    complaints = []
+    for choice in choices:
+        try:
+            return check(choice, value, key)
+        except UserError as error:
+            complaints.append(str(error))
+    if len(complaints) == 1:
+        raise UserError(complaints[0])
+    raise UserError(f"{key}={_shown(value)} must be {_described(annotation)}.")
+
+
+def _annotation(target: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    if isinstance(parameter.annotation, str):  # a module of the user's with `from __future__ import annotations`
+        return eval(parameter.annotation, getattr(target, "__globals__", {}))
+    return Any if parameter.annotation is parameter.empty else parameter.annotation
+
+
+def _described(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _described(arguments[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(_described(choice) for choice in arguments)
+    if origin is Literal:
+        return " or ".join(map(str, arguments))
+    if origin is tuple:
+        return f"a list, each {_described(arguments[0])}"
+    names = {int: "an integer", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
+    return names.get(annotation, "a mapping")
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,123 @@
+"""A job under way in its run directory: everything that a checkpoint holds, saved and restored as one."""
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import Any, Self
+
+import torch
+
+from dlexp import checkpoint
+from dlexp.build import Job
+from dlexp.checkpoint import Progress
+from dlexp.errors import DlexpError, JobError
+from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory, Table
+
+_GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
+
+
+class Session:
+    """The state of a run: starts anew, or from the run directory's newest whole checkpoint."""
+
+    def __init__(self, job: Job, run: RunDirectory):
+        self.job, self.run = job, run
+        self.progress = Progress()
+        # Loss, number of correct predictions and penalty of each step of the epoch, read once at its end.
+        self.totals = torch.zeros(3, job.steps_per_epoch, device=job.device)
+        self.best_weights: dict[str, torch.Tensor] | None = None
+        self._best_on_disk: int | None = None
+        state, self.warnings = checkpoint.latest(run)
+        lengths = self._restore(state) if state is not None else {}
+        splits = [split for split in ("train", "validation", "test") if job.batches.has(split)]
+        metrics = [f"{split}/{name}" for split in splits for name in ("loss", "accuracy")]
+        penalty = ["train/penalty"] if job.penalty else []
+        columns = {METRICS: ["epoch", "step", *metrics, *penalty, "lr", "seconds", "samples_per_second"]}
+        if job.config.log_every_n_steps:
+            columns[STEPS] = ["step", "epoch", "train/loss", "train/accuracy", *penalty, "lr"]
+        if job.config.log_gradients:
+            columns[GRADIENTS] = ["epoch", "layer", "parameter", "l1", "l2"]
+        self.tables = {name: run.table(name, columns[name], lengths.get(name, 0)) for name in columns}
+        self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
+
+    def save_if_due(self) -> None:
+        """Save where `checkpoint.every_seconds` have gone by; costs 50 ns where not."""
+        if time.monotonic() >= self._next_save:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of everything, the best weights beside it, and the status.
+
+        Raises JobError where the weights are no longer finite: then the last checkpoint stands. OSError as it comes.
+        """
+        job, progress = self.job, self.progress
+        if not all(bool(parameter.isfinite().all()) for parameter in job.model.parameters()):
+            raise JobError(_not_finite("A weight", progress, self.run))
+        lengths = {name: table.sync() for name, table in self.tables.items()}
+        if self.best_weights is not None and self._best_on_disk != progress.best_epoch:
+            checkpoint.save(self.run, {"model": self.best_weights, "progress": asdict(progress)}, name="best.pt")
+            self._best_on_disk = progress.best_epoch
+        state = {
+            "model": job.model.state_dict(),
+            "optimizer": job.optimizer.state_dict(),
+            "scheduler": job.schedule.scheduler.state_dict() if job.schedule.scheduler else None,
+            "random": checkpoint.random_state(),
+            "progress": asdict(progress),
+            "totals": self.totals[:, : progress.position].clone(),
+            "best_weights": self.best_weights,
+            "lengths": lengths,
+        }
+        checkpoint.save(self.run, state, name=f"step_{progress.step:09d}.pt")
+        self.run.write_status("running", **self.whereabouts())
+        self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
+
+    def check_finite(self, loss: float) -> None:
+        """Raise JobError, naming epoch and step, where a step's loss is not finite."""
+        if not -float("inf") < loss < float("inf"):
+            raise JobError(_not_finite(f"The loss became {loss}: it", self.progress, self.run))
+
+    def whereabouts(self) -> dict[str, Any]:
+        """Epoch, step and training time, for status.json."""
+        progress = self.progress
+        return {"epoch": progress.epoch, "step": progress.step, "training_seconds": progress.training_seconds}
+
+    @contextmanager
+    def recorded(self) -> Iterator[Self]:
+        """Close the tables at the end, and leave a failure's message and traceback in status.json.
+
+        Raises JobError for a write that failed: the state before it is in the last checkpoint.
+        """
+        try:
+            yield self
+            for table in self.tables.values():
+                table.close()
+        except BaseException as error:
+            reason = str(error) if isinstance(error, DlexpError) else f"{type(error).__name__}: {error}"
+            facts = {**self.whereabouts(), "error": reason, "traceback": traceback.format_exc()}
+            for table in self.tables.values():
+                table.abandon()
+            with suppress(OSError):  # where the disk is full there is no room for a status either; `error` tells
+                self.run.write_status("failed", **facts)
+            if isinstance(error, OSError):
+                raise JobError(f"{self.run.path} could not be written: {error.strerror}. {_GO_ON}") from error
+            raise
+
+    def _restore(self, state: dict[str, Any]) -> dict[str, int]:
+        job = self.job
+        job.model.load_state_dict(state["model"])
+        job.optimizer.load_state_dict(state["optimizer"])
+        if job.schedule.scheduler:
+            job.schedule.scheduler.load_state_dict(state["scheduler"])
+        checkpoint.restore_random_state(state["random"])
+        self.progress = Progress(**state["progress"])
+        self.totals[:, : self.progress.position] = state["totals"].to(job.device)
+        self.best_weights = state["best_weights"]
+        return dict(state["lengths"])
+
+
+def _not_finite(what: str, progress: Progress, run: RunDirectory) -> str:
+    return (
+        f"{what} is not a finite number, in epoch {progress.epoch + 1}, step {progress.step + 1}. The checkpoints in "
+        f"{run.path} are from before. A smaller optimizer.lr, or normalized inputs, may help."
+    )

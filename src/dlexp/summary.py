@@ -1,0 +1,35 @@
+"""A model's layers: what each gives, and how many parameters it has."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Layer(NamedTuple):
+    """One row of a summary."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]  # without the batch
+    parameters: int
+
+
+def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
+    """Return the model's innermost modules in the order in which one sample of zeros goes through them."""
+    rows: list[Layer] = []
+    hooks = []
+    for name, module in model.named_modules():
+        if any(module.children()):
+            continue
+
+        def note(module: nn.Module, _: object, output: Tensor, name: str = name) -> None:
+            parameters = sum(p.numel() for p in module.parameters())
+            rows.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters))
+
+        hooks.append(module.register_forward_hook(note))
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *input_shape))
+    for hook in hooks:
+        hook.remove()
+    return rows
