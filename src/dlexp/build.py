@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from dlexp.data.batches import Batches
 
-EVALUATION_VALUES = 2**19  # input values in a batch that is only evaluated: 668 MNIST or 170 CIFAR images
-
 REGISTRIES = {
     "model": MODELS,
     "optimizer": OPTIMIZERS,
@@ -72,8 +70,9 @@ class Job:
 
     def evaluation_batches(self, split: str) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
         """The batches of a split in its own order, of a size that only evaluation needs."""
-        values = math.prod(self.input_shape)
-        return self.batches.serve(split, max(1, EVALUATION_VALUES // values))
+        from dlexp.data.batches import VALUES_AT_ONCE
+
+        return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.input_shape)))
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass: nothing in float32, where autocast would cost 10 µs a step."""

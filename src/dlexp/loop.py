@@ -38,10 +38,10 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
         run.write_config(config.to_mapping())
-    steps_per_epoch = job.steps_per_epoch
+    train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
     last_epoch = min(config.epochs, config.stop_at or config.epochs)
     sizes = torch.full((steps_per_epoch,), job.batch_size, dtype=torch.float64, device=job.device)
-    sizes[-1] = batches.size("train") - job.batch_size * (steps_per_epoch - 1)
+    sizes[-1] = train_size - job.batch_size * (steps_per_epoch - 1)
     autocast, stop = job.autocast(), StopRequest()
 
     with run.locked(), Session(job, run).recorded() as session, stop:
@@ -57,7 +57,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             # --- The steps of an epoch, or what is left of it.
             model.train()
             started = time.perf_counter()
-            order = shuffled(batches.size("train"), config.seed, progress.epoch, job.device)
+            order = shuffled(train_size, config.seed, progress.epoch, job.device) if steps_per_epoch > 1 else None
             for inputs, targets in batches.serve("train", job.batch_size, order, progress.position):
                 with autocast:
                     outputs = model(inputs)
@@ -97,7 +97,6 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
                 metrics = evaluate_epoch(job, stop)
             if stop():
                 break
-            train_size = batches.size("train")
             metrics["train/loss"] = ((losses.double() * sizes).sum() / train_size).item()
             metrics["train/accuracy"] = correct.double().sum().item() / train_size
             if job.penalty is not None:

@@ -77,7 +77,7 @@ def check(annotation: Any, value: Any, key: str) -> Any:
             try:
                 constraint(value)
             except ValueError as error:
-                raise UserError(f"{key}={_shown(value)}: {error}.") from None
+                raise UserError(f"{key}={_shown(value)}: {str(error).rstrip('.?')}{'?' if str(error)[-1:] == '?' else '.'}") from None
         return value
     if origin in (Union, types.UnionType):
         return _check_any_of(arguments, annotation, value, key)

@@ -8,6 +8,10 @@ from torch import Tensor
 
 from dlexp.data.source import Samples
 
+# Batches are gathered and normalized several at once: one pass over half a million values costs a third of ten passes
+# over fifty thousand, as each pass wakes the threads.
+VALUES_AT_ONCE = 2**19
+
 
 class Batches:
     """Serves batches of normalized inputs, float32 (B, *input_shape), and targets, int64 (B,).
@@ -47,15 +51,20 @@ class Batches:
             if start == 0:
                 yield self._normalize(inputs), targets
             return
-        for first in range(start * batch_size, len(targets), batch_size):
-            chosen = slice(first, first + batch_size) if order is None else order[first : first + batch_size]
-            yield self._normalize(inputs[chosen]), targets[chosen]
+        together = batch_size * max(1, VALUES_AT_ONCE // (batch_size * inputs[0].numel()))
+        for first in range(start * batch_size, len(targets), together):
+            if order is None:
+                several, their_targets = inputs[first : first + together], targets[first : first + together]
+            else:
+                chosen = order[first : first + together]
+                several, their_targets = inputs.index_select(0, chosen), targets.index_select(0, chosen)
+            yield from zip(self._normalize(several).split(batch_size), their_targets.split(batch_size), strict=True)
 
     def _normalize(self, inputs: Tensor) -> Tensor:
         if inputs.dtype != torch.uint8:
             return inputs
-        images = inputs.permute(0, 3, 1, 2).contiguous()
-        return torch.addcmul(self._shift, images.float(), self._scale)
+        images = inputs.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        return images.mul_(self._scale).add_(self._shift)
 
 
 def shuffled(size: int, seed: int, epoch: int, device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ def cifar10() -> Source:
         convert=_convert,
         sizes=(50_000, 10_000),
         origin="cifar-10-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz)",
-        content="",
+        content="7ac8ed2ab9b31e6bf53597820d3a5a10365ec11f0d3390173a436f11ffeb9b2b",
     )
 
 
