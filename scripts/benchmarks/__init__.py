@@ -1,0 +1,1 @@
+"""Speed, as ratios against a bare PyTorch loop in the same process."""

@@ -1,15 +1,14 @@
 """dlexp against a bare PyTorch loop, side by side in one process: `make benchmark`, or with names of cases.
 
 Prints a Markdown table. Each case is run in turns (bare, dlexp, bare, dlexp, …), so that a slow spell of the machine
-hits both; the ratio is that of the fastest turns, and the spread of the turns' own ratios is beside it. dlexp writes its run
-directory, evaluates and logs as configured by default; its time is that of `loop.train` less building the job and
+hits both; the ratio is that of the fastest turns, and the spread of the turns' own ratios is beside it. dlexp writes
+its run directory, evaluates and logs as configured by default; its time is that of `loop.train` less building the job and
 evaluating the final weights, which happen once whatever the number of epochs.
 """
 
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import torch
 
@@ -26,7 +25,12 @@ CASES = {  # name: overrides, epochs, turns, ratio promised
         5,
         1.05,
     ),
-    "CIFAR CNN, batch 32": (["model=cifar_cnn", "optimizer=sgd", "dataset.train_size=6400", "dataset.test_size=1280"], 1, 3, 1.03),
+    "CIFAR CNN, batch 32": (
+        ["model=cifar_cnn", "optimizer=sgd", "dataset.train_size=6400", "dataset.test_size=1280"],
+        1,
+        3,
+        1.03,
+    ),
 }
 
 

@@ -1,17 +1,8 @@
 """One MNIST epoch the homework's way: a DataLoader over PIL images, transformed one sample at a time."""
 
-import time
-from pathlib import Path
-
 import torch
-from torch import nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision import transforms
-
-from dlexp.build import build, check
-from dlexp.config import load_config
-from scripts.benchmarks import bare
 
 
 class Images(Dataset):

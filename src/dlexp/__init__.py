@@ -1,8 +1,8 @@
 """dlexp: a PyTorch experiment runner driven by config files.
 
-    import dlexp
-    run = dlexp.train(["dataset=iris", "model=mlp", "epochs=50"])
-    run.metrics, run.result, run.config, run.load_model()
+import dlexp
+run = dlexp.train(["dataset=iris", "model=mlp", "epochs=50"])
+run.metrics, run.result, run.config, run.load_model()
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ def train(overrides: Sequence[str] = ()) -> "Run":
 
     Raises dlexp.errors.UserError for a config that is wrong, JobError for a job that could not go on.
     """
+    from dlexp import loop
     from dlexp.build import check
     from dlexp.config import load_config
     from dlexp.report.figures import draw
     from dlexp.run import Run
-    from dlexp import loop
 
     directory = loop.train(check(load_config(overrides)))
     draw(directory)
@@ -33,10 +33,10 @@ def train(overrides: Sequence[str] = ()) -> "Run":
 
 def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
     """Do what `dlexp resume` does, and return the run. Raises as `train` does."""
+    from dlexp import loop
     from dlexp.report.figures import draw
     from dlexp.resumption import resumed_config
     from dlexp.run import Run
-    from dlexp import loop
 
     directory = Run(Path(path)).directory
     draw(loop.train(resumed_config(directory, overrides), directory))

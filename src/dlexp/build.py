@@ -27,7 +27,7 @@ from dlexp.errors import UserError
 from dlexp.losses import LOSSES, Loss
 from dlexp.models import MODELS
 from dlexp.optimizers import OPTIMIZERS
-from dlexp.registry import import_modules
+from dlexp.registry import Registry, import_modules
 from dlexp.regularizers import REGULARIZERS, Penalty
 from dlexp.schedulers import SCHEDULERS, Schedule
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from dlexp.data.batches import Batches
 
-REGISTRIES = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "model": MODELS,
     "optimizer": OPTIMIZERS,
     "scheduler": SCHEDULERS,
@@ -197,7 +197,8 @@ def _configure_torch(config: Config) -> tuple[Config, "torch.device"]:
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may not repeat its bits
     torch.use_deterministic_algorithms(config.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a pass over every new tensor
+    # Or else deterministic mode would spend a pass over every new tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not config.deterministic
     return dataclasses.replace(config, device=name, threads=threads), device
 
@@ -217,8 +218,8 @@ def _check_fit(job: Job) -> None:
         job.model.train()
     if outputs.shape != (len(inputs), classes):
         raise UserError(
-            f"The model gives outputs of shape {tuple(outputs.shape[1:])}, but dataset={job.config.dataset['name']} has "
-            f"{classes} classes. End model.layers with `output`, or `linear: {classes}`."
+            f"The model gives outputs of shape {tuple(outputs.shape[1:])}, but the dataset has {classes} classes. "
+            f"End model.layers with `output`, or `linear: {classes}`."
         )
     kind = _kind(outputs)
     if kind not in job.loss.accepts:

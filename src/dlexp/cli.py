@@ -134,7 +134,9 @@ def summary(arguments: Sequence[str]) -> int:
     model, source = build_model(config, imports), data.source_of(config.dataset, imports)
     layers = summarize(model, source.input_shape)
     rows = [(f"{row.name} {row.kind}", " × ".join(map(str, row.output_shape)), row.parameters) for row in layers]
-    print(text.table(["layer", "output", "parameters"], [("input", " × ".join(map(str, source.input_shape)), 0), *rows]))
+    print(
+        text.table(["layer", "output", "parameters"], [("input", " × ".join(map(str, source.input_shape)), 0), *rows])
+    )
     total = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(f"\n{total:,} parameters, {trainable:,} of them trained; {total * 4 / 2**20:.2f} MiB in float32.")
@@ -153,7 +155,9 @@ def list_(arguments: Sequence[str]) -> int:
 
     parser = _parser(list_)
     parser.add_argument("what", nargs="?", help=f"runs, or one of {', '.join(GROUPS)}")
-    parser.add_argument("--output-dir", type=Path, default=Path("outputs"), help="where the runs are (default: outputs)")
+    parser.add_argument(
+        "--output-dir", type=Path, default=Path("outputs"), help="where the runs are (default: outputs)"
+    )
     chosen = parser.parse_args(arguments)
 
     from dlexp.report import text

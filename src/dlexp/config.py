@@ -149,7 +149,9 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
         if override.is_sweep_override():
             raise UserError(f"{text} gives several values, but one run takes one.")
         if override.is_hydra_override():
-            raise UserError(f"{text}: settings of Hydra itself cannot be changed; output_dir and name say where runs go.")
+            raise UserError(
+                f"{text}: settings of Hydra itself cannot be changed; output_dir and name say where runs go."
+            )
         parsed.append(override)
     return parsed
 
@@ -202,7 +204,9 @@ def _check_keys(overrides: Sequence[Override], config: Any) -> None:
 
 
 def _unknown_key(parts: list[str], i: int, level: Any, config: dict[str, Any]) -> str:
-    elsewhere = [f"{group}.{parts[-1]}" for group, keys in config.items() if isinstance(keys, dict) and parts[-1] in keys]
+    elsewhere = [
+        f"{group}.{parts[-1]}" for group, keys in config.items() if isinstance(keys, dict) and parts[-1] in keys
+    ]
     prefix = "".join(part + "." for part in parts[:i])
     chosen = f" in {parts[0]}={level['name']}" if i == 1 and isinstance(level, dict) and "name" in level else ""
     siblings = [prefix + str(key) for key in (level if isinstance(level, dict) else ())] + ([] if i else ["experiment"])

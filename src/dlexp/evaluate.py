@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,

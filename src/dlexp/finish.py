@@ -51,8 +51,10 @@ def evaluate_splits(job: Job) -> tuple[dict[str, dict[str, float]], dict[str, to
     metrics, outputs = {}, {}
     for split in ("train", "validation", "test"):
         if job.batches.has(split):
-            outputs[split] = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast())
-            metrics[split] = evaluate.score(outputs[split], job.batches.targets(split), job.loss.function)
+            whole = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast())
+            assert whole is not None, "nobody asked it to stop"
+            outputs[split] = whole
+            metrics[split] = evaluate.score(whole, job.batches.targets(split), job.loss.function)
     return metrics, outputs
 
 

@@ -92,7 +92,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             watch.check_last()
 
             # --- What the epoch came to, and how validation and test stand. A signal may come between any two batches.
-            metrics = {}
+            metrics: dict[str, float] = {}
             if progress.position == steps_per_epoch:
                 metrics = evaluate_epoch(job, stop)
             if stop():
@@ -134,7 +134,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
 
 def evaluate_epoch(job: Job, stop: StopRequest) -> dict[str, float]:
     """Return the metrics of validation and test, or nothing where a stop is asked for in between."""
-    metrics = {}
+    metrics: dict[str, float] = {}
     for split in ("validation", "test"):
         if job.batches.has(split):
             outputs = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast(), stop)

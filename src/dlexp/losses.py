@@ -25,7 +25,9 @@ def cross_entropy(label_smoothing: Fraction = 0.0) -> Loss:
     """−log softmax(z)[t], on logits z; `label_smoothing` as in Szegedy et al. (2016)."""
     from torch.nn import functional as F
 
-    return Loss(lambda outputs, targets: F.cross_entropy(outputs, targets, label_smoothing=label_smoothing), ("logits",))
+    return Loss(
+        lambda outputs, targets: F.cross_entropy(outputs, targets, label_smoothing=label_smoothing), ("logits",)
+    )
 
 
 def nll() -> Loss:

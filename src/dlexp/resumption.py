@@ -7,7 +7,15 @@ from dlexp.config import Config, load_config
 from dlexp.errors import UserError
 from dlexp.rundir import RunDirectory
 
-CHANGEABLE = ("epochs", "stop_at", "device", "threads", "checkpoint.every_seconds", "checkpoint.every_epochs", "data_dir")
+CHANGEABLE = (
+    "epochs",
+    "stop_at",
+    "device",
+    "threads",
+    "checkpoint.every_seconds",
+    "checkpoint.every_epochs",
+    "data_dir",
+)
 
 
 def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:

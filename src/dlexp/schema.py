@@ -77,7 +77,8 @@ def check(annotation: Any, value: Any, key: str) -> Any:
             try:
                 constraint(value)
             except ValueError as error:
-                raise UserError(f"{key}={_shown(value)}: {str(error).rstrip('.?')}{'?' if str(error)[-1:] == '?' else '.'}") from None
+                complaint = str(error)
+                raise UserError(f"{key}={_shown(value)}: {complaint}{'' if complaint[-1] in '.?' else '.'}") from None
         return value
     if origin in (Union, types.UnionType):
         return _check_any_of(arguments, annotation, value, key)
@@ -88,7 +89,7 @@ def check(annotation: Any, value: Any, key: str) -> Any:
         raise UserError(f"{key}={_shown(value)} is not one of {', '.join(map(str, arguments))}.{hint}")
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(check(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
-    if is_dataclass(annotation) and isinstance(value, Mapping):
+    if isinstance(annotation, type) and is_dataclass(annotation) and isinstance(value, Mapping):
         return annotation(**bind(annotation, value, key + "."))
     if annotation is Any:
         return value

@@ -13,7 +13,7 @@ from dlexp import checkpoint
 from dlexp.build import Job
 from dlexp.checkpoint import Progress
 from dlexp.errors import DlexpError, JobError
-from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory, Table
+from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory
 
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
 

@@ -27,7 +27,10 @@ def _convert(folder: Path) -> dict[str, Samples]:
     for name, md5 in MNIST.resources:
         _download(MNIST.mirrors, raw, name, md5)
     return {
-        split: Samples(_idx(raw / f"{prefix}-images-idx3-ubyte.gz")[..., None], _idx(raw / f"{prefix}-labels-idx1-ubyte.gz").astype(np.int64))
+        split: Samples(
+            _idx(raw / f"{prefix}-images-idx3-ubyte.gz")[..., None],
+            _idx(raw / f"{prefix}-labels-idx1-ubyte.gz").astype(np.int64),
+        )
         for split, prefix in (("train", "train"), ("test", "t10k"))
     }
 

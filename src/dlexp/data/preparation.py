@@ -102,9 +102,7 @@ def _part(
     return np.sort(rest), np.sort(part)
 
 
-def _cut(
-    indices: np.ndarray, targets: np.ndarray, size: int | None, preparation: Preparation, key: str
-) -> np.ndarray:
+def _cut(indices: np.ndarray, targets: np.ndarray, size: int | None, preparation: Preparation, key: str) -> np.ndarray:
     if size is None or size == len(indices):
         return indices
     if size > len(indices):

@@ -97,7 +97,9 @@ def _adopt(name: str, source: Source, folder: Path) -> None:
     try:
         splits = _load(folder)
     except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"A file in {folder} is damaged: {error}. Delete it, then run `dlexp data fetch {name}`.") from None
+        raise UserError(
+            f"A file in {folder} is damaged: {error}. Delete it, then run `dlexp data fetch {name}`."
+        ) from None
     channels, height, width = source.input_shape
     for (split, samples), size in zip(splits.items(), source.sizes, strict=True):
         if samples.inputs.shape != (size, height, width, channels) or samples.inputs.dtype != np.uint8:
@@ -105,7 +107,9 @@ def _adopt(name: str, source: Source, folder: Path) -> None:
         if samples.targets.shape != (size,) or set(np.unique(samples.targets)) - set(range(len(source.class_names))):
             raise UserError(f"{folder}/{split}_targets.npy is not {name}: its labels are not those of {size} samples.")
     if source.content is not None and content_digest(splits) != source.content:
-        raise UserError(f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published.")
+        raise UserError(
+            f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published."
+        )
     _write_checksums(folder)
 
 

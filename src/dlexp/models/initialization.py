@@ -1,6 +1,7 @@
 """Initial weights by name."""
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,16 +19,16 @@ def initialize(model: "nn.Module", init: Initialization) -> None:
 
     if init == "default":
         return
-    fill = {
+    fills: dict[str, Callable[..., Any]] = {
         "uniform": nn.init.uniform_,
         "xavier_uniform": nn.init.xavier_uniform_,
         "xavier_normal": nn.init.xavier_normal_,
         "he_uniform": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
         "he_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
         "zeros": nn.init.zeros_,
-    }[init]
+    }
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-            fill(module.weight)
+            fills[init](module.weight)
             if module.bias is not None:
                 (nn.init.uniform_ if init == "uniform" else nn.init.zeros_)(module.bias)

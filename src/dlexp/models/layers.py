@@ -58,7 +58,7 @@ def _check_name(layer: Any, known: Any) -> None:
     if not isinstance(name, str):
         raise ValueError(f"{layer} is not a layer; write a name, or one 'name: arguments'")
     if name not in known:
-        raise ValueError(f"there is no {name}.{did_you_mean(name, known).rstrip('.')}")
+        raise ValueError(f"there is no {name}.{did_you_mean(name, known)}")
 
 
 Activation = Annotated[str | dict[str, Any], _is_activation]
@@ -82,7 +82,11 @@ def layers(
     model = nn.Sequential()
     sample = torch.zeros(1, *input_shape)
     for i, layer in enumerate(layers):
-        layer = {"activation": activation, "output": {"linear": num_classes}}.get(layer, layer) if isinstance(layer, str) else layer
+        layer = (
+            {"activation": activation, "output": {"linear": num_classes}}.get(layer, layer)
+            if isinstance(layer, str)
+            else layer
+        )
         name, arguments = next(iter(layer.items())) if isinstance(layer, dict) else (layer, {})
         try:
             module = _layer(name, arguments, sample)

@@ -13,7 +13,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numbers = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
     aligned = (
-        [cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(row, widths, numbers, strict=True)]
+        [
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numbers, strict=True)
+        ]
         for row in cells
     )
     return "\n".join("  ".join(row).rstrip() for row in aligned)
