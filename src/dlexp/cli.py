@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,11 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if arguments[0] not in VERBS:
             raise UserError(f"There is no verb {arguments[0]}.{did_you_mean(arguments[0], VERBS)}")
-        return VERBS[arguments[0]](arguments[1:])
+        code = VERBS[arguments[0]](arguments[1:])
+        sys.stdout.flush()
+        return code
     except DlexpError as error:
         print(f"dlexp: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail again
         return 0  # the reader of our output, `head` say, has seen enough
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EFBIG):

@@ -209,8 +209,8 @@ def _unknown_key(parts: list[str], i: int, level: Any, config: dict[str, Any]) -
     ]
     prefix = "".join(part + "." for part in parts[:i])
     chosen = f" in {parts[0]}={level['name']}" if i == 1 and isinstance(level, dict) and "name" in level else ""
-    siblings = [prefix + str(key) for key in (level if isinstance(level, dict) else ())] + ([] if i else ["experiment"])
-    hint = f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(prefix + parts[i], siblings)
+    siblings = [str(key) for key in (level if isinstance(level, dict) else ())] + ([] if i else ["experiment"])
+    hint = f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(parts[i], siblings, prefix)
     return f"There is no key {'.'.join(parts)}{chosen}.{hint}"
 
 

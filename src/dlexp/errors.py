@@ -20,10 +20,10 @@ class JobError(DlexpError):
     """A job that was rightly started could not go on (no room on the disk, a loss that is not a number)."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ' Did you mean …?' for the known words nearest to `word`, or the list of them, or ''."""
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return ' Did you mean …?' for the known words nearest to `word`, each after `prefix`, or all of them, or ''."""
     known = sorted(known)
     matches = get_close_matches(word, known, n=3, cutoff=0.6)
     if matches:
-        return f" Did you mean {' or '.join(matches)}?"
-    return f" Known: {', '.join(known)}." if known else ""
+        return f" Did you mean {' or '.join(prefix + match for match in matches)}?"
+    return f" Known: {', '.join(prefix + each for each in known)}." if known else ""
