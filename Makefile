@@ -17,7 +17,7 @@ check: $(VENV)/installed-for-checks
 	$(BIN)/mypy
 
 benchmark: $(VENV)/installed
-	$(BIN)/python -m scripts.benchmarks
+	$(BIN)/python -m scripts.benchmarks | tee docs/benchmarks/loop_on_cpu.md
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -10,11 +10,11 @@ import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # these nets are too small for two threads; must be set before torch is imported
 
-from dlexp import loop  # noqa: E402
-from dlexp.build import check  # noqa: E402
-from dlexp.config import load_config  # noqa: E402
-from dlexp.resumption import resumed_config  # noqa: E402
-from dlexp.rundir import RunDirectory  # noqa: E402
+from dlexp import loop
+from dlexp.build import check
+from dlexp.config import load_config
+from dlexp.resumption import resumed_config
+from dlexp.rundir import RunDirectory
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -67,5 +67,3 @@ def timeless(run: RunDirectory, name: str) -> list[Sequence[str]]:
     lines = [line.split(",") for line in (run.path / name).read_text().splitlines()]
     kept = [i for i, column in enumerate(lines[0]) if column not in ("seconds", "samples_per_second")]
     return [[cells[i] for i in kept] for cells in lines]
-
-

@@ -104,7 +104,15 @@ def test_help_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["list", "runs"], ["train", "epoch=3"], ["train", "optimizer.lr=x"], ["train", "model.activation=rleu"]]
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "runs"],
+        ["train", "epoch=3"],
+        ["train", "optimizer.lr=x"],
+        ["train", "model.activation=rleu"],
+    ],
 )
 def test_torch_is_imported_only_to_train(arguments: list[str]) -> None:
     program = f"import sys; from dlexp.cli import main; main({arguments}); sys.exit('torch' in sys.modules)"

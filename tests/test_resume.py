@@ -15,7 +15,13 @@ from dlexp import checkpoint
 from dlexp.errors import UserError
 from dlexp.rundir import RunDirectory
 
-TABULAR = ["dataset=iris", "batch_size=16", "model.dropout=0.2", "model.batch_norm=true", "dataset.validation_fraction=0.2"]
+TABULAR = [
+    "dataset=iris",
+    "batch_size=16",
+    "model.dropout=0.2",
+    "model.batch_norm=true",
+    "dataset.validation_fraction=0.2",
+]
 IMAGES = ["dataset=digits", "dataset.train_size=200", "batch_size=32", "dataset.validation_fraction=0.2", *SMALL_CNN]
 KINDS = {
     "tabular": [*TABULAR, "scheduler=exponential", "early_stopping.patience=50"],

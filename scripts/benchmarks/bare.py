@@ -5,7 +5,6 @@ after each epoch. No files, no checks, no state to resume from.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,12 +24,12 @@ class Work:
     evaluation_batch_size: int
 
 
-def run(work: Work, epochs: int, tick: Callable[[int], None] = lambda epoch: None) -> float:
-    """Train, and return the seconds; `tick` is called between epochs."""
+def run(work: Work, epochs: int) -> float:
+    """Train, and return the seconds."""
     model, optimizer = work.model, work.optimizer
     (inputs, targets), (test_inputs, test_targets) = work.train, work.test
     started = time.perf_counter()
-    for epoch in range(epochs):
+    for _ in range(epochs):
         model.train()
         total = 0.0
         full = work.batch_size >= len(targets)
@@ -48,5 +47,4 @@ def run(work: Work, epochs: int, tick: Callable[[int], None] = lambda epoch: Non
             outputs = torch.cat([model(x) for x in test_inputs.split(size)])
             F.cross_entropy(outputs, test_targets).item()
             (outputs.argmax(1) == test_targets).float().mean().item()
-        tick(epoch)
     return time.perf_counter() - started

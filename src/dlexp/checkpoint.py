@@ -6,6 +6,7 @@ as it is, and damage, which torch.load does not look for, is found here.
 
 import hashlib
 import io
+import pickle
 import random
 import struct
 from dataclasses import dataclass
@@ -59,7 +60,10 @@ def load(path: Path) -> dict[str, Any]:
     archive = body[:-2] + b"\0\0"  # the length of the comment, as torch.save wrote it
     if hashlib.sha256(archive).hexdigest().encode() != digest or body[-2:] != struct.pack("<H", _DIGEST_LENGTH):
         raise UserError(f"{path} is damaged: its content does not match its SHA-256.")
-    state = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError:
+        raise UserError(f"{path} holds more than tensors and plain values, and was not opened.") from None
     if state["format"] > FORMAT:
         raise UserError(f"{path} has format {state['format']}, but this dlexp knows {FORMAT}: install a later one.")
     return state

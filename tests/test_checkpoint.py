@@ -1,0 +1,132 @@
+"""Checkpoints: what damage is found, and what a full disk or a killed process leaves."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import only_run, resume, start, train
+from test_resume import assert_same_end
+
+from dlexp import checkpoint, cli
+from dlexp.errors import UserError
+
+
+def test_torch_opens_a_checkpoint_as_it_is() -> None:
+    path = train().checkpoints()[0]
+    state = torch.load(path, weights_only=True)
+    assert state["format"] == 1 and set(state["model"]) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def test_every_flipped_byte_and_every_truncation_is_found(tmp_path: Path) -> None:
+    path = train("model.hidden_sizes=[]").checkpoints()[0]
+    whole = path.read_bytes()
+    for position in [*range(0, len(whole), 97), *range(len(whole) - 100, len(whole))]:
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        with pytest.raises(UserError, match="is damaged"):
+            checkpoint.load(path)
+    for length in [0, 1, 63, 64, 65, len(whole) // 2, len(whole) - 64, len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match="is damaged"):
+            checkpoint.load(path)
+    path.write_bytes(whole)
+    checkpoint.load(path)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["epochs=4", "checkpoint.every_epochs=1", "model.dropout=0.2"]
+    whole = train(*overrides, "name=whole")
+    run = train(*overrides, "stop_at=3", "name=stopped")
+    newest, _ = run.checkpoints()
+    newest.write_bytes(newest.read_bytes()[:-1])
+    resume(run)
+    assert f"{newest} is damaged" in capsys.readouterr().err
+    assert_same_end(whole, run)
+
+
+def test_with_no_whole_checkpoint_nothing_is_started_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train("stop_at=1")
+    for path in run.checkpoints():
+        path.write_bytes(b"nothing")
+    metrics = (run.path / "metrics.csv").read_bytes()
+    assert cli.main(["resume", str(run.path)]) == 2
+    assert "No checkpoint is whole" in capsys.readouterr().err
+    assert (run.path / "metrics.csv").read_bytes() == metrics
+
+
+def test_a_checkpoint_of_a_later_version_is_refused() -> None:
+    run = train("stop_at=1")
+    path = run.checkpoints()[0]
+    checkpoint.save(run, checkpoint.load(path) | {"format": 2}, name=path.name)
+    with pytest.raises(UserError, match="install a later one"):
+        checkpoint.load(path)
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again() -> None:
+    whole = train("name=whole")
+    run = train("name=killed")
+    for path in run.checkpoints():
+        path.unlink()
+    run.write_status("running", epoch=0)
+    assert run.status()["status"] == "interrupted"
+    assert_same_end(whole, resume(run))
+
+
+def test_a_metrics_file_that_was_cut_is_refused() -> None:
+    run = train("stop_at=1")
+    os.truncate(run.path / "metrics.csv", 10)
+    with pytest.raises(UserError, match=r"metrics\.csv is shorter than the checkpoint says"):
+        resume(run)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no small disk can be mounted: {mounted.stderr.decode()}")
+    try:
+        overrides = ["epochs=3000", "checkpoint.every_epochs=20", "model.dropout=0.1"]
+        process = start("train", *overrides, f"output_dir={disk}")
+        _, errors = process.communicate(timeout=120)
+        message = [line for line in errors.splitlines() if not line.startswith("epoch")]
+        assert process.returncode == 1 and len(message) == 1, errors
+        assert "No space left on device" in message[0] and "dlexp resume" in message[0]
+        run = only_run(disk)
+        assert checkpoint.latest(run)[0] is not None
+        assert not list(disk.rglob("*.part"))
+        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+        assert_same_end(train(*overrides, "name=whole"), resume(run))
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_directory_that_cannot_be_written_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outputs").write_text("a file where a folder should be")
+    assert cli.main(["train", "epochs=1"]) == 1
+    errors = capsys.readouterr().err
+    assert "No run directory can be made in outputs" in errors and "Traceback" not in errors
+
+
+def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:
+    import hashlib
+    import io
+    import struct
+
+    class Payload:
+        def __reduce__(self) -> tuple:
+            return os.system, (f"touch {tmp_path}/pwned",)
+
+    run = train("stop_at=1")
+    buffer = io.BytesIO()
+    torch.save({"format": 1, "model": Payload()}, buffer)
+    archive = buffer.getvalue()
+    digest = hashlib.sha256(archive).hexdigest().encode()
+    run.checkpoints()[0].write_bytes(archive[:-2] + struct.pack("<H", 64) + digest)
+    with pytest.raises(UserError, match="holds more than tensors"):
+        checkpoint.latest(run)
+    assert not (tmp_path / "pwned").exists()
