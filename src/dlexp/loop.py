@@ -32,25 +32,28 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
     if run is None:
         run = RunDirectory.create(Path(config.output_dir), config.name)
-        run.write_config(config.to_mapping())
         run.write_json("environment.json", environment(job))
     else:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
-        run.write_config(config.to_mapping())
     train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
     last_epoch = min(config.epochs, config.stop_at or config.epochs)
     sizes = torch.full((steps_per_epoch,), job.batch_size, dtype=torch.float64, device=job.device)
     sizes[-1] = train_size - job.batch_size * (steps_per_epoch - 1)
     autocast, stop = job.autocast(), StopRequest()
 
-    with run.locked(), Session(job, run).recorded() as session, stop:
+    with (
+        run.locked(),
+        Session(job, run).recorded() as session,
+        Display(config.epochs, steps_per_epoch, session.progress.step) as display,
+        stop,
+    ):
         progress, tables = session.progress, session.tables
         losses, correct, penalties = session.totals
         watch = LossWatch(session)
         for warning in session.warnings:
             print(f"Warning: {warning} The one before it is used.", file=sys.stderr)
-        display = Display(config.epochs, steps_per_epoch, progress.step)
+        run.write_config(config.to_mapping())  # the last file that makes a directory a run that can be resumed
         run.write_status("running", **session.whereabouts())
 
         while progress.epoch < last_epoch and not out_of_patience(session) and not stop():
@@ -120,7 +123,6 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
                 session.save()
 
         # --- Stopped or done: everything is saved; a signal wants no more than that.
-        display.close()
         session.save()
         finished = progress.epoch >= config.epochs or out_of_patience(session)
         facts = session.whereabouts()

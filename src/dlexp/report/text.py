@@ -48,7 +48,7 @@ def runs(directories: Iterable[RunDirectory]) -> str:
     """Return a line a run: status, epoch, final accuracies, path."""
     rows: list[list[Any]] = []
     for run in directories:
-        status: Mapping[str, Any] = run.status() if (run.path / "status.json").exists() else {"status": "unknown"}
+        status = run.status()
         final = run.read_json("result.json")["final"] if (run.path / "result.json").exists() else {}
         accuracies = [final.get(split, {}).get("accuracy", "") for split in ("train", "test")]
         rows.append([status["status"], status.get("epoch", ""), *accuracies, str(run.path)])
