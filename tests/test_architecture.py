@@ -14,7 +14,8 @@ EVERYTHING = {"*"}
 MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `errors` always
     "errors": set(),
     "schema": set(),
-    "config": {"schema", "conf"},
+    "composition": {"conf"},
+    "config": {"composition", "schema"},
     "registry": {"schema"},
     "data": {"registry", "schema"},
     "models": {"registry", "schema"},
@@ -23,6 +24,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "losses": {"registry", "schema"},
     "regularizers": {"registry", "schema"},
     "build": {"config", "registry", "data", "models", "optimizers", "schedulers", "losses", "regularizers"},
+    "sweep": {"composition"},
     "evaluate": set(),
     "signals": set(),
     "display": set(),
@@ -35,7 +37,8 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "report": {"rundir"},
     "summary": set(),
     "run": {"build", "checkpoint", "config", "registry", "rundir"},
-    "cli": EVERYTHING,
+    "verbs": EVERYTHING,
+    "cli": {"verbs"},
     "__init__": EVERYTHING,
 }
 

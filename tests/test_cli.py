@@ -56,7 +56,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "model=layers model.layers=[3]": "3 is not a layer",
     "batch_size=31 model.batch_norm=true": "leaves a last batch of one",
     "optimizer=sgd optimizer.nesterov=true": "needs optimizer.momentum above 0",
-    "epochs=1,2": "one run takes one",
+    "epochs=1,2": "that is a sweep, `dlexp train -m`",
     "epochs=[": "is not of the form key=value",
     "epochs": "is not of the form key=value",
     "hydra.run.dir=x": "settings of Hydra itself cannot be changed",

@@ -11,7 +11,8 @@ from test_resume import assert_same_end
 
 from dlexp import data
 from dlexp.build import REGISTRIES, Job, build, check
-from dlexp.config import load_config, options
+from dlexp.composition import options
+from dlexp.config import load_config
 from dlexp.data import DATASETS
 from dlexp.models.layers import LAYERS
 from dlexp.schema import configurable
@@ -120,6 +121,6 @@ def test_conf_has_no_option_without_a_builder() -> None:
 
 
 def test_the_configs_are_those_of_this_checkout() -> None:
-    from dlexp.config import shipped_configs
+    from dlexp.composition import shipped_configs
 
     assert shipped_configs().samefile(Path(__file__).parents[1] / "conf")

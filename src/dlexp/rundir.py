@@ -132,6 +132,11 @@ class RunDirectory:
         text = "# The resolved config; `dlexp train --config <this file>` repeats the run.\n"
         self.write_atomically("config.yaml", (text + OmegaConf.to_yaml(OmegaConf.create(dict(mapping)))).encode())
 
+    def read_config(self) -> dict[str, Any]:
+        """Return config.yaml as plain values."""
+        config = OmegaConf.to_container(OmegaConf.load(self.path / "config.yaml"))
+        return {str(key): value for key, value in config.items()} if isinstance(config, dict) else {}
+
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
         """Write strict JSON: a number that is not finite becomes null."""
         text = json.dumps(_strict(content), indent=2, allow_nan=False, ensure_ascii=False) + "\n"

@@ -41,7 +41,25 @@ def result(run: RunDirectory) -> str:
         f"{content['epochs']} epochs, {content['steps']} steps in {content['training_seconds']:.2f} s of training, "
         f"{content['parameters']:,} parameters, {content['peak_memory_bytes'] / 2**20:.0f} MiB at most."
     )
+    if comparison := reported(run):
+        lines += ["", comparison, ""]
     return "\n".join([*lines, str(run.path)])
+
+
+def reported(run: RunDirectory) -> str:
+    """Return the reported figures that the run's config names (`reference`) beside the measured ones, or ''.
+
+    A row of the reference is of this run where its other keys (`batch_size`, `optimizer`) are the run's.
+    """
+    config, result = run.read_config(), run.read_json("result.json")
+    measured = {f"{split}/{name}": value for split, values in result["final"].items() for name, value in values.items()}
+    measured |= {key: value for key, value in result.items() if key in ("parameters", "training_seconds")}
+    rows = []
+    for row in config.get("reference", []):
+        conditions = {key: value for key, value in row.items() if key not in measured}
+        if all(_chosen(config, key) == value for key, value in conditions.items()):
+            rows += [(key, float(row[key]), float(measured[key])) for key in row if key in measured]
+    return table(["", "reported", "measured"], rows) if rows else ""
 
 
 def runs(directories: Iterable[RunDirectory]) -> str:
@@ -53,6 +71,13 @@ def runs(directories: Iterable[RunDirectory]) -> str:
         accuracies = [final.get(split, {}).get("accuracy", "") for split in ("train", "test")]
         rows.append([status["status"], status.get("epoch", ""), *accuracies, str(run.path)])
     return table(["status", "epoch", "train accuracy", "test accuracy", "run"], rows)
+
+
+def _chosen(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value["name"] if isinstance(value, Mapping) and "name" in value else value
 
 
 def _shown(value: object) -> str:

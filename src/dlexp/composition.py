@@ -1,0 +1,174 @@
+"""Hydra: groups, overrides and saved files → one plain mapping, every key of it known.
+
+Everything here refuses a wrong key or option with the nearest right ones.
+"""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dlexp.errors import UserError, did_you_mean
+
+GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "experiment")
+_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what `overrides` (Hydra's grammar) make of dlexp's groups and those in `./conf`, resolved.
+
+    Raises UserError naming the key or option that is wrong.
+    """
+    return _resolved(_composed([_single(override) for override in parse(overrides)]))
+
+
+def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a saved config changed by `key=value` overrides; keys that it lacks have today's defaults.
+
+    Raises UserError for a key that is wrong, or a component other than the file has chosen.
+    """
+    parsed = [_single(override) for override in parse(overrides)]
+    saved = compose([]) | read_mapping(file)
+    for override in parsed:
+        if override.key_or_group in GROUPS:
+            raise UserError(f"{text(override)}: {file} has chosen its {override.key_or_group} already.")
+    _check_keys(parsed, saved)
+    config = OmegaConf.create(saved)
+    for override in parsed:
+        OmegaConf.update(config, override.key_or_group, override.value())
+    return _resolved(config)
+
+
+def grid(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the grid that an experiment declares in `hydra.sweeper.params`: key → comma-separated values."""
+    composed = _composed([_single(override) for override in parse(overrides)], with_hydra=True)
+    params = OmegaConf.to_container(composed.hydra.sweeper.params or OmegaConf.create({}), resolve=True)
+    assert isinstance(params, dict)
+    return {str(key): str(value) for key, value in params.items()}
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Return the overrides as Hydra understands them; UserError for one that it does not, or that is Hydra's own."""
+    parser = OverridesParser.create()
+    parsed = []
+    for each in overrides:
+        try:
+            override = parser.parse_override(each)
+        except HydraException as error:
+            raise UserError(f"{each!r} is not of the form key=value: {_first_line(error)}") from None
+        if override.is_hydra_override():
+            raise UserError(
+                f"{each}: settings of Hydra itself cannot be changed; output_dir and name say where runs go."
+            )
+        parsed.append(override)
+    return parsed
+
+
+def text(override: Override) -> str:
+    """Return the override as it was typed."""
+    assert override.input_line is not None
+    return override.input_line
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """Return a saved YAML config as plain values, its interpolations resolved; UserError where it is not one."""
+    try:
+        mapping = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read: {error}.") from None
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(f"{file} is not a config: {_first_line(error)}") from None
+    if not isinstance(mapping, dict):
+        raise UserError(f"{file} is not a config: it holds a {type(mapping).__name__}, not a mapping.")
+    return {str(key): value for key, value in mapping.items()}
+
+
+def options(group: str) -> dict[str, Path]:
+    """Return the YAML file of each option of `group`, dlexp's own winning over the user's `./conf`."""
+    found: dict[str, Path] = {}
+    for root in (Path.cwd() / "conf", shipped_configs()):
+        folder = root / group
+        found |= {p.relative_to(folder).with_suffix("").as_posix(): p for p in folder.rglob("*.yaml")}
+    return dict(sorted(found.items()))
+
+
+def shipped_configs() -> Path:
+    """The folder of the configs that came with dlexp, in a wheel or in an editable install."""
+    return Path(str(files("dlexp.conf")))
+
+
+def _single(override: Override) -> Override:
+    if override.is_sweep_override():
+        raise UserError(f"{text(override)} gives several values: that is a sweep, `dlexp train -m`.")
+    return override
+
+
+def _composed(parsed: list[Override], *, with_hydra: bool = False) -> DictConfig:
+    user_configs = Path.cwd() / "conf"
+    search = []
+    if user_configs.is_dir() and not user_configs.samefile(shipped_configs()):
+        quoted = str(user_configs).replace("\\", "\\\\").replace("'", "\\'")
+        search = [f"hydra.searchpath=['file://{quoted}']"]
+    choices = [override for override in parsed if override.key_or_group in GROUPS]
+    for choice in choices:
+        _check_choice(choice)
+    try:
+        with hydra.initialize_config_dir(str(shipped_configs().absolute()), version_base="1.3"):
+            if len(choices) < len(parsed):
+                chosen = hydra.compose("config", search + [text(choice) for choice in choices])
+                _check_keys([o for o in parsed if o not in choices], OmegaConf.to_container(chosen, resolve=False))
+            everything = search + [text(override) for override in parsed]
+            return hydra.compose("config", everything, return_hydra_config=with_hydra)
+    except _COMPOSING as error:
+        raise UserError(f"The config cannot be composed: {_first_line(error)}") from error
+
+
+def _check_choice(choice: Override) -> None:
+    group, value = choice.key_or_group, choice.value()
+    known = options(group)
+    if value is not None and str(value) not in known:
+        raise UserError(f"{group}={value}: there is no such {group}.{did_you_mean(str(value), known)}")
+
+
+def _check_keys(overrides: Sequence[Override], config: Any) -> None:
+    for override in overrides:
+        if override.is_add() or override.is_force_add():
+            continue
+        level, parts = config, override.key_or_group.split(".")
+        for i, part in enumerate(parts):
+            if not isinstance(level, dict) or part not in level:
+                raise UserError(_unknown_key(parts, i, level, config))
+            level = level[part]
+
+
+def _unknown_key(parts: list[str], i: int, level: Any, config: dict[str, Any]) -> str:
+    elsewhere = [
+        f"{group}.{parts[-1]}" for group, keys in config.items() if isinstance(keys, dict) and parts[-1] in keys
+    ]
+    prefix = "".join(part + "." for part in parts[:i])
+    chosen = f" in {parts[0]}={level['name']}" if i == 1 and isinstance(level, dict) and "name" in level else ""
+    siblings = [str(key) for key in (level if isinstance(level, dict) else ())] + ([] if i else ["experiment"])
+    hint = f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(parts[i], siblings, prefix)
+    return f"There is no key {'.'.join(parts)}{chosen}.{hint}"
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    try:
+        container = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"The config cannot be resolved: {_first_line(error)}") from error
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
