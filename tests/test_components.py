@@ -86,14 +86,22 @@ def test_an_embedded_dataset_is_as_it_says(name: str) -> None:
 def test_every_layer_can_stand_in_a_list(layer: str) -> None:
     arguments = {
         "linear": "{linear: 4}",
-        "conv2d": "{conv2d: {out_channels: 2, kernel_size: 3}}",
-        "max_pool2d": "{max_pool2d: 2}",
-        "avg_pool2d": "{avg_pool2d: 2}",
-        "adaptive_avg_pool2d": "{adaptive_avg_pool2d: 2}",
+        "maxout": "{maxout: 4}",
+        "conv1d": "{conv1d: {out_channels: 2, kernel_size: 3}}",
+        "max_pool1d": "{max_pool1d: 2}",
+        "avg_pool1d": "{avg_pool1d: 2}",
+        "unflatten": "{unflatten: {dim: 1, unflattened_size: [4, 16]}}",
+        **{
+            f"{kind}conv2d": f"{{{kind}conv2d: {{out_channels: 2, kernel_size: 3}}}}"
+            for kind in ("", "separable_", "low_rank_")
+        },
+        **{name: f"{{{name}: 2}}" for name in ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")},
     }
-    before = "flatten, " if layer in ("linear", "batch_norm1d", "softmax", "log_softmax") else ""
-    layers = f"[{before}{arguments.get(layer, layer)}, {'' if before or layer == 'flatten' else 'flatten, '}output]"
-    job = build(check(load_config(["dataset=digits", "model=layers", f"model.layers={layers}"])))
+    rows = "flatten, {unflatten: {dim: 1, unflattened_size: [4, 16]}}, "
+    flat = ("linear", "maxout", "batch_norm1d", "softmax", "log_softmax", "unflatten")
+    before = "flatten, " if layer in flat else rows if layer.endswith("1d") else ""
+    layers = f"[{before}{arguments.get(layer, layer)}, flatten, output]"
+    job = build(check(load_config(["dataset=digits", "model=layers", f"model.layers={layers}", "model.init=uniform"])))
     assert any(type(module).__name__.lower() == layer.replace("_", "") for module in job.model)
 
 

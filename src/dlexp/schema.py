@@ -103,6 +103,19 @@ def check(annotation: Any, value: Any, key: str) -> Any:
     raise UserError(f"{key}={_shown(value)} must be {_described(annotation)}.")
 
 
+def name_and_arguments(choice: Any, key: str) -> tuple[str, Any]:
+    """Split what is written as a name, or as one 'name: arguments': `relu`, `{linear: 64}`, `{uniform: [-1, 1]}`.
+
+    Raises UserError naming `key` where it is neither.
+    """
+    if isinstance(choice, str):
+        return choice, {}
+    if isinstance(choice, dict) and len(choice) == 1:
+        ((name, arguments),) = choice.items()
+        return str(name), {} if arguments is None else arguments
+    raise UserError(f"{key}: {choice} is neither a name nor one 'name: arguments'.")
+
+
 def _check_any_of(choices: tuple[Any, ...], annotation: Any, value: Any, key: str) -> Any:
     if value is None and type(None) in choices:
         return None

@@ -1,34 +1,134 @@
-"""Initial weights by name."""
+"""Initial weights by name: `he_normal`, `{uniform: [-1, 1]}`, or `{weight: …, bias: …}` with one of these for each.
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+A name alone is for the weights, with biases of zero; but `uniform` alone is for both, as the course uses it.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from dlexp import schema
+from dlexp.errors import UserError
+from dlexp.registry import Registry
+from dlexp.schema import NonNegative
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-Initialization = Literal["default", "uniform", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "zeros"]
+Numbers = list[Any]  # nested lists of numbers
+
+
+def default(*, tensor: "Tensor") -> None:
+    """Keep what PyTorch's layer drew."""
+
+
+def uniform(low: float = 0.0, high: float = 1.0, *, tensor: "Tensor") -> None:
+    """Draw from Uniform(low, high)."""
+    tensor.uniform_(low, high)
+
+
+def normal(mean: float = 0.0, std: NonNegative = 0.01, *, tensor: "Tensor") -> None:
+    """Draw from Normal(mean, std²)."""
+    tensor.normal_(mean, std)
+
+
+def constant(value: float = 0.0, *, tensor: "Tensor") -> None:
+    """Set every element to `value`."""
+    tensor.fill_(value)
+
+
+def zeros(*, tensor: "Tensor") -> None:
+    """Set every element to zero."""
+    tensor.zero_()
+
+
+def xavier_uniform(*, tensor: "Tensor") -> None:
+    """Uniform with the deviation √(2 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
+    from torch.nn import init
+
+    init.xavier_uniform_(tensor)
+
+
+def xavier_normal(*, tensor: "Tensor") -> None:
+    """Normal with the deviation √(2 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
+    from torch.nn import init
+
+    init.xavier_normal_(tensor)
+
+
+def he_uniform(*, tensor: "Tensor") -> None:
+    """Uniform with the deviation √(2 / fan in), for ReLU (He et al., 2015)."""
+    from torch.nn import init
+
+    init.kaiming_uniform_(tensor, nonlinearity="relu")
+
+
+def he_normal(*, tensor: "Tensor") -> None:
+    """Normal with the deviation √(2 / fan in), for ReLU (He et al., 2015)."""
+    from torch.nn import init
+
+    init.kaiming_normal_(tensor, nonlinearity="relu")
+
+
+def explicit(values: Numbers, *, tensor: "Tensor", layer: int) -> None:
+    """Set the tensor to `values[layer]`; layers count from the input, weight rows are output units.
+
+    Raises UserError where there is none for the layer, or it has another shape.
+    """
+    if layer >= len(values):
+        raise UserError(f"model.init has explicit values for {len(values)} layers, but there are more.")
+    given = tensor.new_tensor(values[layer])
+    if given.shape != tensor.shape:
+        raise UserError(
+            f"model.init: the explicit values of layer {layer} have shape {tuple(given.shape)}, the layer has "
+            f"{tuple(tensor.shape)}."
+        )
+    tensor.copy_(given)
+
+
+_NEED_TWO_DIMENSIONS = {f.__name__: f for f in (xavier_uniform, xavier_normal, he_uniform, he_normal)}
+FOR_BIAS: Registry[None] = Registry(
+    "model.init", {f.__name__: f for f in (default, uniform, normal, constant, zeros, explicit)}
+)
+FOR_WEIGHT: Registry[None] = Registry("model.init", {**FOR_BIAS.builders, **_NEED_TWO_DIMENSIONS})
+
+
+def _known(init: Any) -> None:
+    for registry, choice in zip((FOR_WEIGHT, FOR_BIAS), _weight_and_bias(init), strict=True):
+        _bound(registry, choice)
+
+
+Initialization = Annotated[str | dict[str, Any], _known]
 
 
 def initialize(model: "nn.Module", init: Initialization) -> None:
-    """Set the weights of the linear and convolutional layers of `model`, drawing from torch's global generator.
+    """Set the weights and biases of the linear and convolutional layers of `model`.
 
-    `default` keeps PyTorch's. `uniform` is Uniform(0, 1) for weights and biases alike, as the course uses it; the
-    Xavier (Glorot and Bengio, 2010) and He (He et al., 2015) ones set biases to zero, as does `zeros`.
+    Draws from torch's global generator, layer after layer, the weight before the bias.
     """
+    import torch
     from torch import nn
 
-    if init == "default":
-        return
-    fills: dict[str, Callable[..., Any]] = {
-        "uniform": nn.init.uniform_,
-        "xavier_uniform": nn.init.xavier_uniform_,
-        "xavier_normal": nn.init.xavier_normal_,
-        "he_uniform": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
-        "he_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
-        "zeros": nn.init.zeros_,
-    }
-    for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-            fills[init](module.weight)
-            if module.bias is not None:
-                (nn.init.uniform_ if init == "uniform" else nn.init.zeros_)(module.bias)
+    weight, bias = _weight_and_bias(init)
+    with torch.no_grad():
+        layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+        for number, layer in enumerate(layers):
+            FOR_WEIGHT.build(_bound(FOR_WEIGHT, weight), tensor=layer.weight, layer=number)
+            if layer.bias is not None:
+                FOR_BIAS.build(_bound(FOR_BIAS, bias), tensor=layer.bias, layer=number)
+
+
+def _weight_and_bias(init: Any) -> tuple[Any, Any]:
+    if isinstance(init, dict) and init.keys() <= {"weight", "bias"}:
+        return init.get("weight", "default"), init.get("bias", "default")
+    name, _ = schema.name_and_arguments(init, "model.init")
+    return init, init if name in ("default", "uniform") else "zeros"
+
+
+def _bound(registry: Registry[None], choice: Any) -> dict[str, Any]:
+    name, arguments = schema.name_and_arguments(choice, "model.init")
+    if not isinstance(arguments, dict):
+        values = arguments if isinstance(arguments, list) and name != "explicit" else [arguments]
+        parameters = list(schema.configurable(registry.find(name)))
+        if len(values) > len(parameters):
+            raise UserError(f"model.init: {name} takes {len(parameters)} numbers, not {len(values)}.")
+        arguments = dict(zip(parameters, values, strict=False))
+    return registry.bind({"name": name, **arguments})

@@ -4,42 +4,64 @@ A layer is its name (`relu`), its name with its first argument (`linear: 64`, `l
 under PyTorch's names (`conv2d: {out_channels: 32, kernel_size: 3}`). Input sizes are inferred and cannot be given.
 """
 
+import importlib
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dlexp.errors import UserError, did_you_mean
 from dlexp.models.initialization import Initialization, initialize
+from dlexp.schema import name_and_arguments
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Name → the class in torch.nn and its argument that is inferred (the size of dimension 1 of what comes in).
-ACTIVATIONS: dict[str, tuple[str, str | None]] = {
-    "relu": ("ReLU", None),
-    "leaky_relu": ("LeakyReLU", None),
-    "elu": ("ELU", None),
-    "selu": ("SELU", None),
-    "gelu": ("GELU", None),
-    "silu": ("SiLU", None),
-    "softplus": ("Softplus", None),
-    "tanh": ("Tanh", None),
-    "sigmoid": ("Sigmoid", None),
-    "identity": ("Identity", None),
+
+@dataclass(frozen=True)
+class Layer:
+    """Where a layer's class is, which argument of it is inferred, and how many dimensions its input must have."""
+
+    path: str
+    infers: str | None = None
+    dimensions: int | None = None
+
+
+ACTIVATIONS = {
+    "relu": Layer("torch.nn.ReLU"),
+    "leaky_relu": Layer("torch.nn.LeakyReLU"),
+    "elu": Layer("torch.nn.ELU"),
+    "selu": Layer("torch.nn.SELU"),
+    "gelu": Layer("torch.nn.GELU"),
+    "silu": Layer("torch.nn.SiLU"),
+    "softplus": Layer("torch.nn.Softplus"),
+    "tanh": Layer("torch.nn.Tanh"),
+    "sigmoid": Layer("torch.nn.Sigmoid"),
+    "identity": Layer("torch.nn.Identity"),
+    "step": Layer("dlexp.models.units.Step"),
+    "is_zero": Layer("dlexp.models.units.IsZero"),
 }
-LAYERS: dict[str, tuple[str, str | None]] = {
+LAYERS = {
     **ACTIVATIONS,
-    "linear": ("Linear", "in_features"),
-    "conv2d": ("Conv2d", "in_channels"),
-    "max_pool2d": ("MaxPool2d", None),
-    "avg_pool2d": ("AvgPool2d", None),
-    "adaptive_avg_pool2d": ("AdaptiveAvgPool2d", None),
-    "batch_norm1d": ("BatchNorm1d", "num_features"),
-    "batch_norm2d": ("BatchNorm2d", "num_features"),
-    "dropout": ("Dropout", None),
-    "dropout2d": ("Dropout2d", None),
-    "flatten": ("Flatten", None),
-    "softmax": ("Softmax", None),
-    "log_softmax": ("LogSoftmax", None),
+    "linear": Layer("torch.nn.Linear", "in_features", 2),
+    "maxout": Layer("dlexp.models.units.Maxout", "in_features", 2),
+    "conv1d": Layer("torch.nn.Conv1d", "in_channels", 3),
+    "conv2d": Layer("torch.nn.Conv2d", "in_channels", 4),
+    "separable_conv2d": Layer("dlexp.models.convolutions.SeparableConv2d", "in_channels", 4),
+    "low_rank_conv2d": Layer("dlexp.models.convolutions.LowRankConv2d", "in_channels", 4),
+    "max_pool1d": Layer("torch.nn.MaxPool1d", None, 3),
+    "avg_pool1d": Layer("torch.nn.AvgPool1d", None, 3),
+    "max_pool2d": Layer("torch.nn.MaxPool2d", None, 4),
+    "avg_pool2d": Layer("torch.nn.AvgPool2d", None, 4),
+    "adaptive_avg_pool2d": Layer("torch.nn.AdaptiveAvgPool2d", None, 4),
+    "batch_norm1d": Layer("torch.nn.BatchNorm1d", "num_features"),
+    "batch_norm2d": Layer("torch.nn.BatchNorm2d", "num_features", 4),
+    "layer_norm": Layer("torch.nn.LayerNorm", "normalized_shape"),
+    "dropout": Layer("torch.nn.Dropout"),
+    "dropout2d": Layer("torch.nn.Dropout2d", None, 4),
+    "flatten": Layer("torch.nn.Flatten"),
+    "unflatten": Layer("torch.nn.Unflatten"),
+    "softmax": Layer("torch.nn.Softmax"),
+    "log_softmax": Layer("torch.nn.LogSoftmax"),
 }
 OF_MODEL = ("activation", "output")  # the model's activation; a linear layer to the number of classes
 
@@ -54,9 +76,7 @@ def _are_layers(layers: tuple[Any, ...]) -> None:
 
 
 def _check_name(layer: Any, known: Any) -> None:
-    name = next(iter(layer), None) if isinstance(layer, dict) and len(layer) == 1 else layer
-    if not isinstance(name, str):
-        raise ValueError(f"{layer} is not a layer; write a name, or one 'name: arguments'")
+    name, _ = name_and_arguments(layer, "model.layers")
     if name not in known:
         raise ValueError(f"there is no {name}.{did_you_mean(name, known)}")
 
@@ -87,7 +107,7 @@ def layers(
             if isinstance(layer, str)
             else layer
         )
-        name, arguments = next(iter(layer.items())) if isinstance(layer, dict) else (layer, {})
+        name, arguments = name_and_arguments(layer, f"model.layers[{i}]")
         try:
             module = _layer(name, arguments, sample)
             with torch.no_grad():
@@ -100,11 +120,10 @@ def layers(
 
 
 def _layer(name: str, arguments: Any, sample: "Tensor") -> "nn.Module":
-    from torch import nn
-
-    class_name, inferred = LAYERS[name]
-    layer = getattr(nn, class_name)
-    known = [p for p in inspect.signature(layer).parameters if p not in (inferred, "device", "dtype")]
+    layer = LAYERS[name]
+    module, _, class_name = layer.path.rpartition(".")
+    build = getattr(importlib.import_module(module), class_name)
+    known = [p for p in inspect.signature(build).parameters if p not in (layer.infers, "device", "dtype")]
     if not isinstance(arguments, dict):
         arguments = {known[0]: arguments}
     for argument in arguments:
@@ -112,12 +131,15 @@ def _layer(name: str, arguments: Any, sample: "Tensor") -> "nn.Module":
             raise UserError(f"The layer {name} has no {argument}.{did_you_mean(argument, known)}")
     if name in ("softmax", "log_softmax"):
         arguments = {"dim": 1, **arguments}
-    if inferred is not None:
-        if sample.dim() != {"Conv2d": 4, "BatchNorm2d": 4, "Linear": 2}.get(class_name, sample.dim()):
-            hint = "put `flatten` before it" if class_name == "Linear" else "it wants images (channels, height, width)"
-            raise ValueError(hint)
-        arguments = {inferred: sample.shape[1], **arguments}
-    return layer(**arguments)
+    if layer.dimensions is not None and sample.dim() != layer.dimensions:
+        hints = {2: "put `flatten` before it", 4: "it wants images (channels, height, width)"}
+        raise ValueError(hints.get(layer.dimensions, "it wants (channels, length)"))
+    if layer.infers == "normalized_shape":
+        arguments = {layer.infers: sample.shape[1:], **arguments}
+    elif layer.infers is not None:
+        arguments = {layer.infers: sample.shape[1], **arguments}
+    product: nn.Module = build(**arguments)
+    return product
 
 
 def _shape(sample: "Tensor") -> str:
