@@ -69,14 +69,15 @@ def test_it_overfits_a_batch(group: str, name: str) -> None:
 def test_a_dataset_says_what_it_is_and_its_yaml_binds(name: str) -> None:
     content = yaml.safe_load(options("dataset")[name].read_text())
     assert content["name"] == name
-    assert content.keys() - {"name"} == configurable(data.Preparation).keys()
+    keys = configurable(data.Preparation).keys() | configurable(DATASETS.find(name)).keys()
+    assert content.keys() - {"name"} == keys
     source = data.source_of(data.bind(content))
     assert len(source.input_shape) in (1, 3) and len(set(source.class_names)) >= 2
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_an_embedded_dataset_is_as_it_says(name: str) -> None:
-    job = build(check(load_config([f"dataset={name}"])))
+    job = build(check(load_config([f"dataset={name}", "model.hidden_sizes=[]"])))
     inputs, targets = next(job.batches.serve("train", 16))
     assert inputs.shape == (16, *job.input_shape) and inputs.dtype == torch.float32
     assert targets.dtype == torch.int64 and targets.max() < len(job.class_names)

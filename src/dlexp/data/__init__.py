@@ -17,6 +17,7 @@ from dlexp.data.digits import digits
 from dlexp.data.hoda import hoda, hoda_full
 from dlexp.data.iris import iris
 from dlexp.data.mnist import mnist
+from dlexp.data.noise import noise
 from dlexp.data.preparation import Preparation, split, statistics
 from dlexp.data.source import Samples, Source
 from dlexp.errors import UserError, did_you_mean
@@ -32,6 +33,7 @@ DATASETS: Registry[Source] = Registry(
         "cifar10": cifar10,
         "hoda": hoda,
         "hoda_full": hoda_full,
+        "noise": noise,
     },
 )
 
