@@ -207,7 +207,9 @@ def _check_fit(job: Job) -> None:
     """Run the model on a few samples and refuse it where its outputs are not what the loss takes."""
     import torch
 
-    inputs, _ = next(iter(job.batches.serve("train", min(8, job.batches.size("train")))))
+    from dlexp.models.by_hand import ByHand
+
+    inputs, targets = next(iter(job.batches.serve("train", min(8, job.batches.size("train")))))
     shape, classes = tuple(inputs.shape[1:]), len(job.class_names)
     devices = [job.device] if job.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad():
@@ -230,6 +232,10 @@ def _check_fit(job: Job) -> None:
             "logits": "end the model in log_softmax, or take loss=cross_entropy",
         }[kind]
         raise UserError(f"The model gives {kind.replace('_', '-')}, which loss={loss} does not take: {way_out}.")
+    if isinstance(job.model, ByHand):
+        if job.penalty is not None or job.config.precision != "float32":
+            raise UserError("model.backward=manual takes neither a regularizer nor precision=bfloat16.")
+        job.loss.by_hand(outputs, targets)
     norms = [m for m in job.model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
     if norms and job.batches.size("train") % job.batch_size == 1:
         raise UserError(

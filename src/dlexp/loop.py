@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from dlexp.config import Config
 from dlexp.data.batches import shuffled
 from dlexp.display import Display
 from dlexp.finish import write_results
+from dlexp.models.by_hand import ByHand
 from dlexp.resumption import check_same_ground
 from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory
 from dlexp.session import Session
@@ -41,6 +43,8 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     sizes = torch.full((steps_per_epoch,), job.batch_size, dtype=torch.float64, device=job.device)
     sizes[-1] = train_size - job.batch_size * (steps_per_epoch - 1)
     autocast, stop = job.autocast(), StopRequest()
+    by_hand = model if isinstance(model, ByHand) else None
+    graph = torch.no_grad() if by_hand else nullcontext()
 
     with (
         run.locked(),
@@ -62,16 +66,22 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             started = time.perf_counter()
             order = shuffled(train_size, config.seed, progress.epoch, job.device) if steps_per_epoch > 1 else None
             for inputs, targets in batches.serve("train", job.batch_size, order, progress.position):
-                with autocast:
+                with autocast, graph:
                     outputs = model(inputs)
-                    loss = job.loss.function(outputs, targets)
+                    if by_hand is None:
+                        loss = job.loss.function(outputs, targets)
+                    else:
+                        loss, gradient = job.loss.by_hand(outputs, targets)
                 objective = loss
                 if job.penalty is not None:
                     penalty = job.penalty(job.weights)
                     penalties[progress.position] = penalty.detach()
                     objective = loss + penalty
                 optimizer.zero_grad()
-                objective.backward()
+                if by_hand is None:
+                    objective.backward()
+                else:
+                    by_hand.backward(gradient)
                 watch.check(objective)
                 optimizer.step()
                 if schedule.interval == "step":

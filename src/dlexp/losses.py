@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dlexp.errors import UserError
 from dlexp.registry import Registry
 from dlexp.schema import Fraction
 
@@ -13,21 +14,40 @@ if TYPE_CHECKING:
 LossFunction = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
+def _unwritten(outputs: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+    raise UserError("Nobody has written this loss's gradient by hand: take model.backward=autograd, or another loss.")
+
+
 @dataclass(frozen=True)
 class Loss:
-    """A loss and what outputs it is right for; `build` refuses a model that gives something else."""
+    """A loss and what outputs it is right for; `build` refuses a model that gives something else.
+
+    `by_hand` returns the loss and its gradient with respect to the outputs, by formula, for `model.backward=manual`.
+    """
 
     function: LossFunction
     accepts: tuple[Literal["logits", "log_probabilities"], ...]
+    by_hand: Callable[["Tensor", "Tensor"], tuple["Tensor", "Tensor"]] = _unwritten
 
 
 def cross_entropy(label_smoothing: Fraction = 0.0) -> Loss:
     """−log softmax(z)[t], on logits z; `label_smoothing` as in Szegedy et al. (2016)."""
     from torch.nn import functional as F
 
-    return Loss(
-        lambda outputs, targets: F.cross_entropy(outputs, targets, label_smoothing=label_smoothing), ("logits",)
-    )
+    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+
+    def by_hand(z: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+        # E = log Σ exp(z) − Σ t z and ∂E/∂z = softmax(z) − t, t being one-hot, smoothed; then the mean over samples.
+        n, classes = z.shape
+        t = z.new_full((n, classes), label_smoothing / classes)
+        t[range(n), targets] += 1 - label_smoothing
+        shifted = z - z.amax(1, keepdim=True)
+        exponentials = shifted.exp()
+        sums = exponentials.sum(1, keepdim=True)
+        return (sums.log()[:, 0] - (t * shifted).sum(1)).mean(), (exponentials / sums - t) / n
+
+    return Loss(loss, ("logits",), by_hand)
 
 
 def nll() -> Loss:
@@ -45,7 +65,16 @@ def mse() -> Loss:
         probabilities = outputs.softmax(1)
         return F.mse_loss(probabilities, F.one_hot(targets, outputs.shape[1]).to(probabilities.dtype))
 
-    return Loss(loss, ("logits", "log_probabilities"))  # the softmax of log-probabilities is the probabilities
+    def by_hand(z: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+        # With g = ∂E/∂p, the softmax passes on ∂E/∂z = p · (g − Σ g p).
+        exponentials = (z - z.amax(1, keepdim=True)).exp()
+        p = exponentials / exponentials.sum(1, keepdim=True)
+        error = p.clone()
+        error[range(len(p)), targets] -= 1
+        g = 2 * error / error.numel()
+        return (error * error).mean(), p * (g - (g * p).sum(1, keepdim=True))
+
+    return Loss(loss, ("logits", "log_probabilities"), by_hand)  # the softmax of log-probabilities is p again
 
 
 def categorical_hinge() -> Loss:

@@ -91,7 +91,7 @@ def layers(
     *,
     input_shape: tuple[int, ...],
     num_classes: int,
-) -> "nn.Module":
+) -> "nn.Sequential":
     """Build the layers in order; one sample of zeros goes through each to learn the sizes of the next.
 
     Takes (N, *input_shape). Raises UserError naming the layer that cannot take what the one before it gives.
