@@ -23,6 +23,7 @@ import numpy as np
 
 from dlexp import data
 from dlexp.config import Config
+from dlexp.data import augmentation
 from dlexp.errors import UserError
 from dlexp.losses import LOSSES, Loss
 from dlexp.models import MODELS
@@ -108,7 +109,8 @@ def build(config: Config) -> Job:
     imports = import_modules(config.imports)
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
-    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device)
+    augment = augmentation.build(config.dataset["augmentation"], prepared.source.input_shape)
+    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, augment)
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
 

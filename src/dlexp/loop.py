@@ -65,7 +65,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             model.train()
             started = time.perf_counter()
             order = shuffled(train_size, config.seed, progress.epoch, job.device) if steps_per_epoch > 1 else None
-            for inputs, targets in batches.serve("train", job.batch_size, order, progress.position):
+            for inputs, targets in batches.serve_train(job.batch_size, order, progress.position):
                 with autocast, graph:
                     outputs = model(inputs)
                     if by_hand is None:

@@ -1,6 +1,6 @@
 """A dataset's splits as tensors on the device, and their batches as a model takes them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -20,7 +20,15 @@ class Batches:
     at a time on the device; tabular inputs are normalized once.
     """
 
-    def __init__(self, splits: Mapping[str, Samples], mean: np.ndarray, deviation: np.ndarray, device: torch.device):
+    def __init__(
+        self,
+        splits: Mapping[str, Samples],
+        mean: np.ndarray,
+        deviation: np.ndarray,
+        device: torch.device,
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ):
+        self._augment = augment
         images = splits["train"].inputs.ndim == 4
         shape = (-1, 1, 1) if images else (-1,)
         self._scale = torch.tensor(1 / deviation, dtype=torch.float32, device=device).view(shape)
@@ -59,6 +67,17 @@ class Batches:
                 chosen = order[first : first + together]
                 several, their_targets = inputs.index_select(0, chosen), targets.index_select(0, chosen)
             yield from zip(self._normalize(several).split(batch_size), their_targets.split(batch_size), strict=True)
+
+    def serve_train(self, batch_size: int, order: Tensor | None, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield train's batches as `serve` does, augmented.
+
+        Each draws when it is asked for, so that a stop before it finds the generator where a resumed run needs it.
+        """
+        for inputs, targets in self.serve("train", batch_size, order, start):
+            if self._augment is None:
+                yield inputs, targets
+            else:
+                yield self._augment(inputs - self._shift).add_(self._shift), targets  # black is 0 in between
 
     def _normalize(self, inputs: Tensor) -> Tensor:
         if inputs.dtype != torch.uint8:

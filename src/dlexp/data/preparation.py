@@ -1,10 +1,11 @@
 """From published samples to train, validation and test splits, and the numbers that normalize their inputs."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from dlexp.data.augmentation import check as check_augmentation
 from dlexp.data.source import Samples, Source, Splits
 from dlexp.errors import UserError
 from dlexp.schema import Count, Fraction, Natural, Positive
@@ -23,6 +24,7 @@ class Preparation:
     deviation: Positive | tuple[Positive, ...] | None = None
     train_size: Count | None = None
     test_size: Count | None = None
+    augmentation: Annotated[tuple[Any, ...], check_augmentation] = ()
 
 
 def split(published: Splits, preparation: Preparation) -> tuple[dict[str, Samples], dict[str, np.ndarray]]:

@@ -35,8 +35,8 @@ class ByHand(nn.Sequential):
         for module in self:
             if type(module) not in (nn.Flatten, nn.Linear, *DERIVATIVES):
                 raise UserError(
-                    f"model.backward=manual knows no derivative of {type(module).__name__}: take relu, leaky_relu, tanh, "
-                    "sigmoid, softplus or identity, or model.backward=autograd."
+                    f"model.backward=manual knows no derivative of {type(module).__name__}: take relu, leaky_relu, "
+                    "tanh, sigmoid, softplus or identity, or model.backward=autograd."
                 )
         self._values: list[Tensor] = []
 

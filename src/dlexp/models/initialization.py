@@ -93,7 +93,7 @@ FOR_WEIGHT: Registry[None] = Registry("model.init", {**FOR_BIAS.builders, **_NEE
 
 def _known(init: Any) -> None:
     for registry, choice in zip((FOR_WEIGHT, FOR_BIAS), _weight_and_bias(init), strict=True):
-        _bound(registry, choice)
+        registry.bind_choice(choice)
 
 
 Initialization = Annotated[str | dict[str, Any], _known]
@@ -111,9 +111,9 @@ def initialize(model: "nn.Module", init: Initialization) -> None:
     with torch.no_grad():
         layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
         for number, layer in enumerate(layers):
-            FOR_WEIGHT.build(_bound(FOR_WEIGHT, weight), tensor=layer.weight, layer=number)
+            FOR_WEIGHT.build(FOR_WEIGHT.bind_choice(weight), tensor=layer.weight, layer=number)
             if layer.bias is not None:
-                FOR_BIAS.build(_bound(FOR_BIAS, bias), tensor=layer.bias, layer=number)
+                FOR_BIAS.build(FOR_BIAS.bind_choice(bias), tensor=layer.bias, layer=number)
 
 
 def _weight_and_bias(init: Any) -> tuple[Any, Any]:
@@ -121,14 +121,3 @@ def _weight_and_bias(init: Any) -> tuple[Any, Any]:
         return init.get("weight", "default"), init.get("bias", "default")
     name, _ = schema.name_and_arguments(init, "model.init")
     return init, init if name in ("default", "uniform") else "zeros"
-
-
-def _bound(registry: Registry[None], choice: Any) -> dict[str, Any]:
-    name, arguments = schema.name_and_arguments(choice, "model.init")
-    if not isinstance(arguments, dict):
-        values = arguments if isinstance(arguments, list) and name != "explicit" else [arguments]
-        parameters = list(schema.configurable(registry.find(name)))
-        if len(values) > len(parameters):
-            raise UserError(f"model.init: {name} takes {len(parameters)} numbers, not {len(values)}.")
-        arguments = dict(zip(parameters, values, strict=False))
-    return registry.bind({"name": name, **arguments})
