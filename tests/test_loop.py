@@ -149,6 +149,23 @@ def test_a_loss_that_is_not_finite_stops_within_a_step_and_says_where(monkeypatc
     assert all(parameter.isfinite().all() for parameter in run.load_model().parameters())
 
 
+def test_an_operation_that_does_not_repeat_its_bits_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my_models.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Puts(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        y = super().forward(x)\n"
+        "        return y if not self.training else y.put(torch.tensor([0]), torch.zeros(1))\n\n"
+        "def puts(*, num_classes):\n"
+        "    return Puts(4, num_classes)\n"
+    )
+    chosen = ["imports=[my_models]", "model=custom", "model.name=puts", "epochs=1"]
+    assert cli.main(["train", *chosen]) == 1
+    errors = capsys.readouterr().err
+    assert "Set deterministic=false" in errors and "Traceback" not in errors
+    assert cli.main(["train", *chosen, "deterministic=false"]) == 0
+
+
 def test_a_learning_rate_that_explodes_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "optimizer=sgd", "optimizer.lr=1e30", "model.hidden_sizes=[64,64]", "epochs=50"]) == 1
     errors = capsys.readouterr().err

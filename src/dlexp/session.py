@@ -86,7 +86,7 @@ class Session:
     def recorded(self) -> Iterator[Self]:
         """Close the tables at the end, and leave a failure's message and traceback in status.json.
 
-        Raises JobError for a write that failed: the state before it is in the last checkpoint.
+        Raises JobError for what the machine could not do: the state before it is in the last checkpoint.
         """
         try:
             yield self
@@ -99,8 +99,8 @@ class Session:
                 table.abandon()
             with suppress(OSError):  # where the disk is full there is no room for a status either; `error` tells
                 self.run.write_status("failed", **facts)
-            if isinstance(error, OSError):
-                raise JobError(f"{self.run.path} could not be written: {error.strerror}. {_GO_ON}") from error
+            if (explained := _explained(error, self.run)) is not None:
+                raise JobError(explained) from error
             raise
 
     def _restore(self, state: dict[str, Any]) -> dict[str, int]:
@@ -114,6 +114,17 @@ class Session:
         self.totals[:, : self.progress.position] = state["totals"].to(job.device)
         self.best_weights = state["best_weights"]
         return dict(state["lengths"])
+
+
+def _explained(error: BaseException, run: RunDirectory) -> str | None:
+    """Return what a failure that is not the program's own means to the user; None for the others."""
+    if isinstance(error, OSError):
+        return f"{run.path} could not be written: {error.strerror}. {_GO_ON}"
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"The GPU's memory is full: take a smaller batch_size or model. {_GO_ON}"
+    if isinstance(error, RuntimeError) and "deterministic implementation" in str(error):
+        return f"deterministic=true, but {str(error).split('.')[0]}. Set deterministic=false, or replace that layer."
+    return None
 
 
 def _not_finite(what: str, progress: Progress, run: RunDirectory) -> str:
