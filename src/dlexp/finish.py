@@ -36,6 +36,7 @@ def write_results(session: Session, *, finished: bool) -> None:
             "steps": progress.step,
             "stopped_early": finished and progress.epoch < job.config.epochs,
             "final": final,
+            "test_classes": evaluate.class_metrics(outputs["test"].softmax(1), targets, names),
             "best": _best(rows),
             "selected": _selected(rows, progress.best_epoch, job.config.early_stopping.monitor),
             "parameters": sum(p.numel() for p in job.model.parameters()),

@@ -1,5 +1,6 @@
 """Datasets: one file each, the table that names them, and their way from files to splits."""
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,14 @@ def bind(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> dict
 def source_of(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> Source:
     """The facts of a dataset with bound `options`; reads nothing."""
     common = schema.configurable(Preparation)
-    return DATASETS.build({key: value for key, value in options.items() if key not in common}, imports)
+    source = DATASETS.build({key: value for key, value in options.items() if key not in common}, imports)
+    if (positive := options["positive_class"]) is None:
+        return source
+    if positive not in source.class_names:
+        raise UserError(
+            f"dataset.positive_class={positive}: no such class.{did_you_mean(positive, source.class_names)}"
+        )
+    return dataclasses.replace(source, class_names=(f"not {positive}", positive))
 
 
 def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> Prepared:
@@ -74,7 +82,11 @@ def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[Module
     """
     preparation = Preparation(**{key: options[key] for key in schema.configurable(Preparation)})
     source = source_of(options, imports)
-    published, data_sha256 = store.read(options["name"], source, data_dir)
+    original = source_of({**options, "positive_class": None}, imports)
+    published, data_sha256 = store.read(options["name"], original, data_dir)
+    if preparation.positive_class is not None:
+        positive = original.class_names.index(preparation.positive_class)
+        published = {k: Samples(x, (t == positive).astype(np.int64)) for k, (x, t) in published.items()}
     splits, indices = split(published, preparation)
     digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())
     mean, deviation = statistics(splits["train"].inputs, preparation, source)

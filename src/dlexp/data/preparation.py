@@ -24,6 +24,7 @@ class Preparation:
     deviation: Positive | tuple[Positive, ...] | None = None
     train_size: Count | None = None
     test_size: Count | None = None
+    positive_class: str | None = None
     augmentation: Annotated[tuple[Any, ...], check_augmentation] = ()
 
 

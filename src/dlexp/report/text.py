@@ -32,6 +32,10 @@ def result(run: RunDirectory) -> str:
     """Return what a run came to: its final metrics, what they cost, and where it lies."""
     content = run.read_json("result.json")
     lines = [scores(content["final"]), ""]
+    if len(classes := content["test_classes"]["per_class"]) == 2:
+        shown = {key: value for key, value in content["test_classes"].items() if isinstance(value, float)}
+        positive = {f"{key} of {name}": value for name in list(classes)[1:] for key, value in classes[name].items()}
+        lines += [table(["test, with classes weighing alike", ""], (shown | positive).items()), ""]
     if selected := content["selected"]:
         lines.append(
             f"Best by {selected['by']}: epoch {selected['epoch']}, test accuracy {selected['test/accuracy']:.4f}"
