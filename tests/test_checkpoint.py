@@ -73,6 +73,23 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again() -> None:
     assert_same_end(whole, resume(run))
 
 
+def test_damaged_notes_of_a_run_stop_neither_the_list_nor_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    whole, run = train("name=whole"), train("name=stopped", "stop_at=1")
+    (run.path / "status.json").write_text("{")
+    (run.path / "result.json").write_text("{")
+    assert cli.main(["list", "runs"]) == 0
+    output = capsys.readouterr().out
+    assert "interrupted" in output and str(whole.path) in output
+    assert_same_end(whole, resume(run))
+
+
+def test_a_config_of_the_user_s_that_is_not_yaml_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("conf/model").mkdir(parents=True)
+    Path("conf/model/bad.yaml").write_text("name: [\n")
+    assert cli.main(["train", "model=bad"]) == 2
+    assert "bad.yaml" in capsys.readouterr().err
+
+
 def test_a_metrics_file_that_was_cut_is_refused() -> None:
     run = train("stop_at=1")
     os.truncate(run.path / "metrics.csv", 10)

@@ -19,6 +19,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "+dataset.train_sise=3": "Did you mean train_size",
     "optimizer.momentum=0.9": "There is no key optimizer.momentum in optimizer=adam.",
     "model=mpl": "model=mpl: there is no such model. Did you mean mlp?",
+    "dataset=null": "dataset=null: leave it out, or choose one of",
     "dataset=cifar": "Did you mean cifar10?",
     "experiment=dl_hw3/ex7": "Did you mean dl_hw3/ex07_iris or",
     "optimizer.name=sgdd": "Did you mean sgd?",

@@ -63,7 +63,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         try:
             override = parser.parse_override(each)
         except HydraException as error:
-            raise UserError(f"{each!r} is not of the form key=value: {_first_line(error)}") from None
+            raise UserError(f"{each!r} is not of the form key=value: {_one_line(error)}") from None
         if override.is_hydra_override():
             raise UserError(
                 f"{each}: settings of Hydra itself cannot be changed; output_dir and name say where runs go."
@@ -85,7 +85,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read: {error}.") from None
     except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UserError(f"{file} is not a config: {_first_line(error)}") from None
+        raise UserError(f"{file} is not a config: {_one_line(error)}") from None
     if not isinstance(mapping, dict):
         raise UserError(f"{file} is not a config: it holds a {type(mapping).__name__}, not a mapping.")
     return {str(key): value for key, value in mapping.items()}
@@ -128,13 +128,15 @@ def _composed(parsed: list[Override], *, with_hydra: bool = False) -> DictConfig
             everything = search + [text(override) for override in parsed]
             return hydra.compose("config", everything, return_hydra_config=with_hydra)
     except _COMPOSING as error:
-        raise UserError(f"The config cannot be composed: {_first_line(error)}") from error
+        raise UserError(f"The config cannot be composed: {_one_line(error)}") from error
 
 
 def _check_choice(choice: Override) -> None:
     group, value = choice.key_or_group, choice.value()
     known = options(group)
-    if value is not None and str(value) not in known:
+    if value is None:
+        raise UserError(f"{group}=null: leave it out, or choose one of {', '.join(known)}.")
+    if str(value) not in known:
         raise UserError(f"{group}={value}: there is no such {group}.{did_you_mean(str(value), known)}")
 
 
@@ -164,11 +166,11 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"The config cannot be resolved: {_first_line(error)}") from error
+        raise UserError(f"The config cannot be resolved: {_one_line(error)}") from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines) if isinstance(error, yaml.YAMLError) else lines[0]  # YAML names file and line last

@@ -160,9 +160,10 @@ class RunDirectory:
 
     def status(self) -> dict[str, Any]:
         """Return status.json; a run that says 'running' but that no process holds is 'interrupted'."""
-        if not (self.path / "status.json").exists():
-            return {"status": "interrupted", "epoch": 0}
-        status = self.read_json("status.json")
+        try:
+            status = self.read_json("status.json")
+        except UserError:  # killed before the first, or damaged: what counts is in the checkpoints
+            status = {"status": "running", "epoch": 0}
         if status.get("status") == "running" and not self.is_locked():
             status["status"] = "interrupted"
         return status

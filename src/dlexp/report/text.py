@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dlexp.errors import UserError
 from dlexp.rundir import RunDirectory
 
 
@@ -71,7 +72,10 @@ def runs(directories: Iterable[RunDirectory]) -> str:
     rows: list[list[Any]] = []
     for run in directories:
         status = run.status()
-        final = run.read_json("result.json")["final"] if (run.path / "result.json").exists() else {}
+        try:
+            final = run.read_json("result.json")["final"]
+        except UserError:  # stopped before it was written, or damaged: a list goes on to the next run
+            final = {}
         accuracies = [final.get(split, {}).get("accuracy", "") for split in ("train", "test")]
         rows.append([status["status"], status.get("epoch", ""), *accuracies, str(run.path)])
     return table(["status", "epoch", "train accuracy", "test accuracy", "run"], rows)
