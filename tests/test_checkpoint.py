@@ -1,6 +1,8 @@
 """Checkpoints: what damage is found, and what a full disk or a killed process leaves."""
 
 import os
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -147,3 +149,58 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds more than tensors"):
         checkpoint.latest(run)
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_saved_run_whose_checkpoints_are_gone_is_not_started_again(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train("stop_at=1")
+    metrics = (run.path / "metrics.csv").read_bytes()
+    shutil.rmtree(run.path / "checkpoints")
+    assert cli.main(["resume", str(run.path)]) == 2
+    assert "its checkpoints are gone" in capsys.readouterr().err
+    assert (run.path / "metrics.csv").read_bytes() == metrics
+
+
+def test_an_edited_config_is_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train("stop_at=1")
+    config = run.path / "config.yaml"
+    config.write_text(config.read_text().replace("batch_size: 64", "batch_size: 32"))
+    assert cli.main(["resume", str(run.path)]) == 2
+    assert "config.yaml was edited" in capsys.readouterr().err
+
+
+def test_evaluate_says_when_the_newest_checkpoint_is_damaged(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train("epochs=3", "checkpoint.every_epochs=1")
+    run.checkpoints()[0].write_bytes(b"x")
+    assert cli.main(["evaluate", str(run.path)]) == 0
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_a_reader_of_the_display_that_goes_away_does_not_end_the_job() -> None:
+    process = start("train", "epochs=2000", "batch_size=full")
+    assert process.stdout is not None and process.stderr is not None
+    process.stderr.readline()
+    process.stderr.close()
+    output = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0 and "2000 steps" in output
+    assert only_run().status()["status"] == "finished"
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_ends_what_called_from_python_too(
+    number: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dlexp
+
+    steps = iter(range(100))
+    adam_step = torch.optim.Adam.step
+
+    def step(self: torch.optim.Adam, *arguments: object) -> object:
+        if next(steps) == 3:
+            os.kill(os.getpid(), number)
+        return adam_step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    with pytest.raises(error):
+        dlexp.train(["epochs=20"])
+    assert only_run().status()["status"] == "stopped"

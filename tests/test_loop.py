@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite_stops_within_a_step_and_says_where(monkeypatc
 
 
 def test_an_operation_that_does_not_repeat_its_bits_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("my_models.py").write_text(
+    Path("my_puts.py").write_text(
         "import torch\nfrom torch import nn\n\n"
         "class Puts(nn.Linear):\n"
         "    def forward(self, x):\n"
@@ -159,7 +159,7 @@ def test_an_operation_that_does_not_repeat_its_bits_is_explained(capsys: pytest.
         "def puts(*, num_classes):\n"
         "    return Puts(4, num_classes)\n"
     )
-    chosen = ["imports=[my_models]", "model=custom", "model.name=puts", "epochs=1"]
+    chosen = ["imports=[my_puts]", "model=custom", "model.name=puts", "epochs=1"]
     assert cli.main(["train", *chosen]) == 1
     errors = capsys.readouterr().err
     assert "Set deterministic=false" in errors and "Traceback" not in errors

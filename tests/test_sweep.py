@@ -34,6 +34,12 @@ def test_one_wrong_value_refuses_the_whole_sweep(capsys: pytest.CaptureFixture[s
         expand(["epoch=1", "seed=1,2"])
 
 
+def test_a_job_that_does_not_fit_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "-m", "loss=nll,cross_entropy", "epochs=1"]) == 1
+    assert "take loss=cross_entropy" in capsys.readouterr().err
+    assert [run.status()["status"] for run in find_runs(Path("outputs"))] == ["finished"]
+
+
 def test_a_failed_job_is_shown_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     exploding = ["optimizer=sgd", "optimizer.lr=1e30,0.1", "model.hidden_sizes=[64,64]", "epochs=20"]
     assert cli.main(["train", "-m", *exploding]) == 1

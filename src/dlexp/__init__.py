@@ -5,12 +5,14 @@ run = dlexp.train(["dataset=iris", "model=mlp", "epochs=50"])
 run.metrics, run.result, run.config, run.load_model()
 """
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dlexp.run import Run
+    from dlexp.rundir import RunDirectory
 
 __all__ = ["load_run", "resume", "train"]
 
@@ -18,7 +20,8 @@ __all__ = ["load_run", "resume", "train"]
 def train(overrides: Sequence[str] = ()) -> "Run":
     """Do what `dlexp train` does with these overrides, and return the run.
 
-    Raises dlexp.errors.UserError for a config that is wrong, JobError for a job that could not go on.
+    Raises dlexp.errors.UserError for a config that is wrong, JobError for a job that could not go on; after a signal,
+    when the run is saved, KeyboardInterrupt or SystemExit, as Python would have.
     """
     from dlexp import loop
     from dlexp.build import check
@@ -27,6 +30,7 @@ def train(overrides: Sequence[str] = ()) -> "Run":
     from dlexp.run import Run
 
     directory = loop.train(check(load_config(overrides)))
+    _pass_on_signal(directory)
     draw(directory)
     return Run(directory.path)
 
@@ -39,7 +43,9 @@ def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
     from dlexp.run import Run
 
     directory = Run(Path(path)).directory
-    draw(loop.train(resumed_config(directory, overrides), directory))
+    loop.train(resumed_config(directory, overrides), directory)
+    _pass_on_signal(directory)
+    draw(directory)
     return Run(directory.path)
 
 
@@ -48,3 +54,12 @@ def load_run(path: str) -> "Run":
     from dlexp.run import Run
 
     return Run(Path(path))
+
+
+def _pass_on_signal(directory: "RunDirectory") -> None:
+    """Let a signal that stopped the run end what its caller does as well, a loop over runs for one."""
+    number = directory.status().get("signal")
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    if number is not None:
+        raise SystemExit(128 + number)

@@ -4,8 +4,10 @@
 together.
 """
 
+import copy
 import dataclasses
 import hashlib
+import json
 import math
 import os
 import platform
@@ -121,7 +123,10 @@ def build(config: Config) -> Job:
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise UserError("The model has no parameters to train.")
-    optimizer = OPTIMIZERS.build(config.optimizer, imports, parameters=parameters)
+    try:
+        optimizer = OPTIMIZERS.build(config.optimizer, imports, parameters=parameters)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"optimizer={config.optimizer['name']} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
     schedule = SCHEDULERS.build(
         config.scheduler, imports, optimizer=optimizer, epochs=config.epochs, steps_per_epoch=steps
@@ -178,6 +183,7 @@ def environment(job: Job) -> dict[str, Any]:
         "device": str(job.device),
         "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
         "threads": job.config.threads,
+        "config_sha256": _config_sha256(job.config),
         **job.hashes,
     }
 
@@ -238,12 +244,16 @@ def _check_fit(job: Job) -> None:
         if job.penalty is not None or job.config.precision != "float32":
             raise UserError("model.backward=manual takes neither a regularizer nor precision=bfloat16.")
         job.loss.by_hand(outputs, targets)
-    norms = [m for m in job.model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
-    if norms and job.batches.size("train") % job.batch_size == 1:
-        raise UserError(
-            f"batch_size={job.batch_size} leaves a last batch of one of {job.batches.size('train')} samples, and batch "
-            "norm cannot take the variance of one: choose another batch_size."
-        )
+    train_size = job.batches.size("train")
+    if job.batch_size == 1 or train_size % job.batch_size == 1:
+        try:
+            with torch.random.fork_rng(devices), torch.no_grad():
+                copy.deepcopy(job.model).train()(inputs[:1])
+        except ValueError as error:  # batch norm's: "Expected more than 1 value per channel when training"
+            raise UserError(
+                f"batch_size={job.batch_size} makes a batch of one of {train_size} samples, and batch norm cannot take "
+                f"the variance of one: choose another batch_size. ({error})"
+            ) from error
 
 
 def _kind(outputs: "torch.Tensor") -> str:
@@ -253,6 +263,13 @@ def _kind(outputs: "torch.Tensor") -> str:
     if (outputs >= 0).all() and sums_to_one(outputs):
         return "probabilities"
     return "log_probabilities" if sums_to_one(outputs.exp()) else "logits"
+
+
+def _config_sha256(config: Config) -> str:
+    """The hash of what makes a run this experiment: all but where it runs and lies, how far, and how often saved."""
+    free = ("epochs", "stop_at", "device", "threads", "checkpoint", "data_dir", "output_dir", "name", "reference")
+    deciding = {key: value for key, value in config.to_mapping().items() if key not in free}
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 def _weights_sha256(model: "torch.nn.Module") -> str:

@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[0] not in VERBS:
             raise UserError(f"There is no verb {arguments[0]}.{did_you_mean(arguments[0], VERBS)}")
         code = VERBS[arguments[0]](arguments[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed: `dlexp train >&-`
+            sys.stdout.flush()
         return code
     except DlexpError as error:
         print(f"dlexp: {error}", file=sys.stderr)

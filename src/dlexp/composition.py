@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dlexp.errors import UserError, did_you_mean
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "experiment")
-_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError)
 
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
@@ -36,7 +36,10 @@ def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
     Raises UserError for a key that is wrong, or a component other than the file has chosen.
     """
     parsed = [_single(override) for override in parse(overrides)]
-    saved = compose([]) | read_mapping(file)
+    content = read_mapping(file)
+    if missing := [group for group in GROUPS if group != "experiment" and group not in content]:
+        raise UserError(f"{file} is not the config of a run: it has no {', '.join(missing)}.")
+    saved = compose([]) | content
     for override in parsed:
         if override.key_or_group in GROUPS:
             raise UserError(f"{text(override)}: {file} has chosen its {override.key_or_group} already.")
@@ -96,7 +99,7 @@ def options(group: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in (Path.cwd() / "conf", shipped_configs()):
         folder = root / group
-        found |= {p.relative_to(folder).with_suffix("").as_posix(): p for p in folder.rglob("*.yaml")}
+        found |= {p.relative_to(folder).with_suffix("").as_posix(): p for p in folder.rglob("*.yaml") if p.is_file()}
     return dict(sorted(found.items()))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from dlexp import schema
 from dlexp.composition import compose, overridden
-from dlexp.schema import Count, Natural, Positive
+from dlexp.schema import Count, Positive, Seed, Threads
 
 Component = Mapping[str, Any]  # 'name', and the options of the builder of that name
 
@@ -63,10 +63,10 @@ class Config:
     name: Annotated[str, _inside_output_dir]
     epochs: Count
     batch_size: Count | Literal["full"]
-    seed: Natural
+    seed: Seed
     device: Annotated[str, _device]
     precision: Literal["float32", "bfloat16"]
-    threads: Count | Literal["auto"]
+    threads: Threads | Literal["auto"]
     deterministic: bool
     stop_at: Count | None
     early_stopping: EarlyStopping

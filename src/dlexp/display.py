@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from tqdm import tqdm
@@ -21,7 +21,8 @@ class Display:
         self._metrics: Mapping[str, float] = {}
         self._next = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        self._silent = sys.stderr is None
+        if not self._silent and sys.stderr.isatty():
             layout = "{desc}{remaining} left {bar}"
             total = epochs * steps_per_epoch
             self._bar = tqdm(total=total, initial=done, bar_format=layout, file=sys.stderr, dynamic_ncols=True)
@@ -29,7 +30,7 @@ class Display:
     def step(self, done: int) -> None:
         """Called after each of the run's steps; draws ten times a second at most."""
         if self._bar is not None and time.monotonic() >= self._next:
-            self._draw(done)
+            self._show(lambda: self._draw(done))
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Called after each epoch with its metrics; plain lines come each tenth of the run, or every 30 s."""
@@ -37,14 +38,15 @@ class Display:
         moment = time.monotonic()
         due = epoch % max(1, self._epochs // 10) == 0 or epoch == self._epochs or moment >= self._next
         if self._bar is not None and (moment >= self._next or epoch == self._epochs):
-            self._draw(epoch * self._steps_per_epoch)
+            self._show(lambda: self._draw(epoch * self._steps_per_epoch))
         elif self._bar is None and due:
             splits = (
                 f"{split} loss {metrics[f'{split}/loss']:.4g} accuracy {metrics[f'{split}/accuracy']:.4f}"
                 for split in SPLITS
                 if f"{split}/loss" in metrics
             )
-            print(f"epoch {epoch}/{self._epochs}", *splits, sep="  ", file=sys.stderr, flush=True)
+            line = "  ".join([f"epoch {epoch}/{self._epochs}", *splits])
+            self._show(lambda: print(line, file=sys.stderr, flush=True))
             self._next = moment + PLAIN_SECONDS
 
     def __enter__(self) -> Self:
@@ -53,6 +55,13 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def _show(self, show: Callable[[], None]) -> None:
+        if not self._silent:
+            try:
+                show()
+            except OSError:  # nobody reads any more, or a full disk; that must not end a job
+                self._silent = True
 
     def _draw(self, done: int) -> None:
         assert self._bar is not None

@@ -32,10 +32,8 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     # --- Everything is built and checked before a directory is made.
     job = build(config)
     config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
-    if run is None:
-        run = RunDirectory.create(Path(config.output_dir), config.name)
-        run.write_json("environment.json", environment(job))
-    else:
+    ground = environment(job)
+    if run is not None:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
     train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
@@ -47,16 +45,18 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     graph = torch.no_grad() if by_hand else nullcontext()
 
     with (
-        run.locked(),
+        stop,  # from here on a signal is a request
+        (run or RunDirectory.create(Path(config.output_dir), config.name)).locked() as run,
         Session(job, run).recorded() as session,
         Display(config.epochs, steps_per_epoch, session.progress.step) as display,
-        stop,
     ):
         progress, tables = session.progress, session.tables
         losses, correct, penalties = session.totals
         watch = LossWatch(session)
         for warning in session.warnings:
             print(f"Warning: {warning} The one before it is used.", file=sys.stderr)
+        if progress.step == 0:
+            run.write_json("environment.json", ground)
         run.write_config(config.to_mapping())  # the last file that makes a directory a run that can be resumed
         run.write_status("running", **session.whereabouts())
 

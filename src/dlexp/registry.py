@@ -70,6 +70,8 @@ def import_modules(names: Sequence[str]) -> list[ModuleType]:
         sys.path.insert(0, str(Path.cwd()))  # a console script starts with its own folder there instead
     modules = []
     for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise UserError(f"imports=[{name}]: this is not the name of a module.")
         try:
             modules.append(importlib.import_module(name))
         except ModuleNotFoundError as error:

@@ -50,6 +50,8 @@ def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
     for key in ("data_sha256", "split_sha256"):
         if then.get(key) != here[key]:
             raise UserError(f"{run.path} was trained on other data than are in data_dir now ({key} differs).")
+    if then.get("config_sha256") != here["config_sha256"]:
+        raise UserError(f"{run.path}/config.yaml was edited: a run stays the same experiment. Start a new one from it.")
     before = load_config([], file=run.path / "config.yaml").epochs
     if job.config.epochs != before and job.schedule.fixed_length:
         raise UserError(

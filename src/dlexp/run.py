@@ -1,5 +1,6 @@
 """A finished or stopped run, as Python sees it."""
 
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,8 @@ class Run:
     """What a run directory holds, read when asked for."""
 
     def __init__(self, path: Path):
-        self.directory = RunDirectory.open(path)
-        self.path = path
+        self.path = path.absolute()  # it stays the same run when the working directory changes
+        self.directory = RunDirectory.open(self.path)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -57,7 +58,9 @@ class Run:
         if best:
             state = checkpoint.load(self.path / "checkpoints" / "best.pt")
         else:
-            newest, _ = checkpoint.latest(self.directory)
+            newest, warnings = checkpoint.latest(self.directory)
+            for warning in warnings:
+                print(f"Warning: {warning} The one before it is used.", file=sys.stderr)
             if newest is None:
                 raise UserError(f"{self.path} has no checkpoint yet.")
             state = newest

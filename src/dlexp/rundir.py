@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from omegaconf import OmegaConf
 
@@ -102,7 +102,7 @@ class RunDirectory:
         return cls(path)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[Self]:
         """Hold the run; the lock goes with the process. UserError where another process holds it."""
         with (self.path / "lock").open("a+") as file:
             try:
@@ -113,7 +113,8 @@ class RunDirectory:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            yield
+            (self.path / "checkpoints").mkdir(exist_ok=True)
+            yield self
 
     def is_locked(self) -> bool:
         """Whether a process is working on the run now."""

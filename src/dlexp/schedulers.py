@@ -67,6 +67,11 @@ def one_cycle(
     """Raise lr to `max_lr`, then lower it far below its start, over the whole run (Smith and Topin, 2018)."""
     from torch.optim.lr_scheduler import OneCycleLR
 
+    if abs(pct_start * epochs * steps_per_epoch - 1) < 1e-9:
+        raise UserError(
+            f"scheduler.pct_start={pct_start:g} of {epochs * steps_per_epoch} steps is one step, which leaves none for "
+            "lr to rise in: take a larger one, or 0."
+        )
     group = optimizer.param_groups[0]
     scheduler = OneCycleLR(
         optimizer,

@@ -33,6 +33,8 @@ class Interval:
 
 Count = Annotated[int, Interval(1)]
 Natural = Annotated[int, Interval(0)]
+Seed = Annotated[int, Interval(0, 2**32 - 1)]  # what every generator takes
+Threads = Annotated[int, Interval(1, 1024)]  # OpenMP crashes at some tens of thousands
 Positive = Annotated[float, Interval(0, without_low=True)]
 NonNegative = Annotated[float, Interval(0)]
 Fraction = Annotated[float, Interval(0, 1, without_high=True)]
@@ -126,8 +128,9 @@ def _check_any_of(choices: tuple[Any, ...], annotation: Any, value: Any, key: st
             return check(choice, value, key)
         except UserError as error:
             complaints.append(str(error))
-    if len(complaints) == 1:
-        raise UserError(complaints[0])
+    of_the_right_type = [complaint for complaint in complaints if complaint.startswith(f"{key}={_shown(value)}: ")]
+    if of_the_right_type or len(complaints) == 1:
+        raise UserError((of_the_right_type or complaints)[0])
     raise UserError(f"{key}={_shown(value)} must be {_described(annotation)}.")
 
 

@@ -12,7 +12,7 @@ import torch
 from dlexp import checkpoint
 from dlexp.build import Job
 from dlexp.checkpoint import Progress
-from dlexp.errors import DlexpError, JobError
+from dlexp.errors import DlexpError, JobError, UserError
 from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory
 
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
@@ -29,7 +29,12 @@ class Session:
         self.best_weights: dict[str, torch.Tensor] | None = None
         self._best_on_disk: int | None = None
         state, self.warnings = checkpoint.latest(run)
-        lengths = self._restore(state) if state is not None else {}
+        if state is None and run.status()["status"] in ("stopped", "finished"):
+            raise UserError(f"{run.path} was saved, but its checkpoints are gone: it cannot go on. Start a new run.")
+        try:
+            lengths = self._restore(state) if state is not None else {}
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
         splits = [split for split in ("train", "validation", "test") if job.batches.has(split)]
         metrics = [f"{split}/{name}" for split in splits for name in ("loss", "accuracy")]
         penalty = ["train/penalty"] if job.penalty else []

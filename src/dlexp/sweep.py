@@ -3,7 +3,11 @@
 import itertools
 from collections.abc import Sequence
 
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
 from dlexp.composition import grid, parse, text
+from dlexp.errors import UserError
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -16,10 +20,18 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     fixed = [text(override) for override in parsed if not override.is_sweep_override()]
     typed = {override.key_or_group for override in parsed}
     declared = parse([f"{key}={values}" for key, values in grid(fixed).items() if key not in typed])
-    factors = [
-        [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
-        if override.is_sweep_override()
-        else [text(override)]
-        for override in [*declared, *(override for override in parsed if override.is_sweep_override())]
-    ]
+    swept = [override for override in parsed if override.is_sweep_override()]
+    factors = [_values(override) for override in [*declared, *swept]]
     return [[*fixed, *combination] for combination in itertools.product(*factors)]
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [text(override)]
+    try:
+        values = [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
+    except HydraException as error:
+        raise UserError(f"{text(override)} cannot be swept: {error}") from None
+    if not values:
+        raise UserError(f"{text(override)} gives no value at all.")
+    return values

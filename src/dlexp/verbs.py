@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlexp.errors import JobError, UserError, did_you_mean
+from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
 
 OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 model=mlp model.hidden_sizes=[64,32]"
 
@@ -29,6 +29,8 @@ def train(arguments: Sequence[str]) -> int:
     from dlexp.build import check
     from dlexp.config import load_config
 
+    if options.multirun and options.config:
+        raise UserError("-m expands what the groups compose, and cannot start from --config.")
     if options.multirun:
         return _sweep(options.overrides)
     config = check(load_config(options.overrides, file=options.config))
@@ -55,6 +57,10 @@ def resume(arguments: Sequence[str]) -> int:
     run = Run(options.run)
     config = resumed_config(run.directory, options.overrides)
     if run.status["status"] == "finished" and config.epochs <= run.config.epochs:
+        if not (run.path / "curves.png").exists():  # interrupted between its last step and its pictures
+            from dlexp.report import figures
+
+            figures.draw(run.directory)
         print(f"{run.path} is finished. `dlexp resume {run.path} epochs=…` extends it.")
         return 0
 
@@ -81,8 +87,11 @@ def evaluate(arguments: Sequence[str]) -> int:
     from dlexp.build import build, check
     from dlexp.finish import evaluate_splits
     from dlexp.report import text
+    from dlexp.resumption import check_same_ground
 
     job = build(check(run.config))
+    for difference in check_same_ground(job, run.directory):
+        print(f"Not the ground it was trained on: {difference}.", file=sys.stderr)
     job.model.load_state_dict(run.load_model(best=options.best).state_dict())
     print(text.scores(evaluate_splits(job)[0]))
     return 0
@@ -219,9 +228,9 @@ def _sweep(overrides: Sequence[str]) -> int:
         print(f"\n{number}/{len(jobs)}  {' '.join(job)}", flush=True)
         try:
             code = max(code, _conclude(loop.train(config)))
-        except JobError as error:
+        except DlexpError as error:
             print(f"dlexp: {error}", file=sys.stderr)
-            code = error.exit_code
+            code = JobError.exit_code
         if code > 128:
             break
     return code
@@ -255,7 +264,7 @@ def _parser(verb: Callable[..., int]) -> argparse.ArgumentParser:
 
 
 def _first_comment(path: Path) -> str:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ")
     return ""

@@ -8,7 +8,7 @@ import numpy as np
 from dlexp.data.augmentation import check as check_augmentation
 from dlexp.data.source import Samples, Source, Splits
 from dlexp.errors import UserError
-from dlexp.schema import Count, Fraction, Natural, Positive
+from dlexp.schema import Count, Fraction, Positive, Seed
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Preparation:
 
     test_to_train_ratio: Positive | None = None
     stratified: bool = True
-    split_seed: Natural = 0
+    split_seed: Seed = 0
     validation_fraction: Fraction = 0.0
     normalization: Literal["none", "unit", "standard", "given"] = "none"
     mean: float | tuple[float, ...] | None = None

@@ -79,11 +79,13 @@ def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
     if not is_complete(folder):
         raise UserError(f"{name} is not in {folder}. Run `dlexp data fetch {name}`.")
     if not (folder / CHECKSUMS).exists():
-        _adopt(name, source, folder)
+        return _adopt(name, source, folder)
     try:
         stored = json.loads((folder / CHECKSUMS).read_text())
     except ValueError:
-        raise UserError(f"{folder / CHECKSUMS} is damaged. Delete {folder}/*.npy and it, then fetch again.") from None
+        stored = None
+    if not isinstance(stored, dict):
+        raise UserError(f"{folder / CHECKSUMS} is damaged. Delete {folder}/*.npy and it, then fetch again.")
     for file in FILES:
         if _sha256(folder / file) != stored.get(file):
             raise UserError(
@@ -93,7 +95,7 @@ def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
     return stored
 
 
-def _adopt(name: str, source: Source, folder: Path) -> None:
+def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
     try:
         splits = _load(folder)
     except (ValueError, EOFError, OSError) as error:
@@ -110,7 +112,9 @@ def _adopt(name: str, source: Source, folder: Path) -> None:
         raise UserError(
             f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published."
         )
-    _write_checksums(folder)
+    with contextlib.suppress(PermissionError):  # a shared folder that only its owner writes is looked at each time
+        _write_checksums(folder)
+    return _checksums(folder)
 
 
 def _load(folder: Path) -> dict[str, Samples]:
@@ -120,8 +124,12 @@ def _load(folder: Path) -> dict[str, Samples]:
 
 
 def _write_checksums(folder: Path) -> None:
-    text = json.dumps({file: _sha256(folder / file) for file in FILES}, indent=2)
+    text = json.dumps(_checksums(folder), indent=2)
     _write(folder / CHECKSUMS, lambda file: file.write(text.encode()))
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {file: _sha256(folder / file) for file in FILES}
 
 
 def _write(path: Path, write: object) -> None:

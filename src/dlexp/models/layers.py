@@ -77,6 +77,8 @@ def _are_layers(layers: tuple[Any, ...]) -> None:
 
 def _check_name(layer: Any, known: Any) -> None:
     name, _ = name_and_arguments(layer, "model.layers")
+    if name in OF_MODEL and isinstance(layer, dict):
+        raise ValueError(f"{name} takes no arguments; write another layer instead")
     if name not in known:
         raise ValueError(f"there is no {name}.{did_you_mean(name, known)}")
 

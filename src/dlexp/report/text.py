@@ -40,7 +40,7 @@ def result(run: RunDirectory) -> str:
     if selected := content["selected"]:
         lines.append(
             f"Best by {selected['by']}: epoch {selected['epoch']}, test accuracy {selected['test/accuracy']:.4f}"
-            + (", where it stopped early." if content["stopped_early"] else ".")
+            + (f"; stopped early after epoch {content['epochs']}." if content["stopped_early"] else ".")
         )
     lines.append(
         f"{content['epochs']} epochs, {content['steps']} steps in {content['training_seconds']:.2f} s of training, "
@@ -73,11 +73,11 @@ def runs(directories: Iterable[RunDirectory]) -> str:
     for run in directories:
         status = run.status()
         try:
-            final = run.read_json("result.json")["final"]
+            final = run.read_json("result.json").get("final", {})
         except UserError:  # stopped before it was written, or damaged: a list goes on to the next run
             final = {}
         accuracies = [final.get(split, {}).get("accuracy", "") for split in ("train", "test")]
-        rows.append([status["status"], status.get("epoch", ""), *accuracies, str(run.path)])
+        rows.append([status.get("status", "unknown"), status.get("epoch", ""), *accuracies, str(run.path)])
     return table(["status", "epoch", "train accuracy", "test accuracy", "run"], rows)
 
 
