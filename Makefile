@@ -35,4 +35,4 @@ $(VENV)/installed-for-checks: pyproject.toml | $(BIN)/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) build src/*.egg-info
+	rm -rf $(VENV) build *.egg-info
