@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlexp import data
-from dlexp.config import Config
+from dlexp.config import CHANGEABLE, Config
 from dlexp.data import augmentation
 from dlexp.errors import UserError
 from dlexp.losses import LOSSES, Loss
@@ -267,7 +267,7 @@ def _kind(outputs: "torch.Tensor") -> str:
 
 def _config_sha256(config: Config) -> str:
     """The hash of what makes a run this experiment: all but where it runs and lies, how far, and how often saved."""
-    free = ("epochs", "stop_at", "device", "threads", "checkpoint", "data_dir", "output_dir", "name", "reference")
+    free = {key.split(".")[0] for key in CHANGEABLE} | {"output_dir", "name", "reference"}
     deciding = {key: value for key, value in config.to_mapping().items() if key not in free}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 

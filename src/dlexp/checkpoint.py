@@ -74,14 +74,14 @@ def latest(run: RunDirectory) -> tuple[dict[str, Any] | None, list[str]]:
 
     Raises UserError where there are checkpoints but none is whole.
     """
-    warnings: list[str] = []
+    damaged: list[str] = []
     for path in run.checkpoints():
         try:
-            return load(path), warnings
+            return load(path), [f"Warning: {each} The one before it is used." for each in damaged]
         except UserError as error:
-            warnings.append(str(error))
-    if warnings:
-        raise UserError("No checkpoint is whole: " + " ".join(warnings))
+            damaged.append(str(error))
+    if damaged:
+        raise UserError("No checkpoint is whole: " + " ".join(damaged))
     return None, []
 
 

@@ -11,6 +11,17 @@ from dlexp import schema
 from dlexp.composition import compose, overridden
 from dlexp.schema import Count, Positive, Seed, Threads
 
+# What may change when a run goes on: where and how far it runs, not what it is.
+CHANGEABLE = (
+    "epochs",
+    "stop_at",
+    "device",
+    "threads",
+    "checkpoint.every_seconds",
+    "checkpoint.every_epochs",
+    "data_dir",
+)
+
 Component = Mapping[str, Any]  # 'name', and the options of the builder of that name
 
 

@@ -50,12 +50,11 @@ def write_results(session: Session, *, finished: bool) -> None:
 def evaluate_splits(job: Job) -> tuple[dict[str, dict[str, float]], dict[str, torch.Tensor]]:
     """Return metrics and outputs of the model as it is on each split."""
     metrics, outputs = {}, {}
-    for split in ("train", "validation", "test"):
-        if job.batches.has(split):
-            whole = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast())
-            assert whole is not None, "nobody asked it to stop"
-            outputs[split] = whole
-            metrics[split] = evaluate.score(whole, job.batches.targets(split), job.loss.function)
+    for split in job.batches.splits:
+        whole = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast())
+        assert whole is not None, "nobody asked it to stop"
+        outputs[split] = whole
+        metrics[split] = evaluate.score(whole, job.batches.targets(split), job.loss.function)
     return metrics, outputs
 
 

@@ -54,7 +54,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         losses, correct, penalties = session.totals
         watch = LossWatch(session)
         for warning in session.warnings:
-            print(f"Warning: {warning} The one before it is used.", file=sys.stderr)
+            print(warning, file=sys.stderr)
         if progress.step == 0:
             run.write_json("environment.json", ground)
         run.write_config(config.to_mapping())  # the last file that makes a directory a run that can be resumed
@@ -147,13 +147,12 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
 def evaluate_epoch(job: Job, stop: StopRequest) -> dict[str, float]:
     """Return the metrics of validation and test, or nothing where a stop is asked for in between."""
     metrics: dict[str, float] = {}
-    for split in ("validation", "test"):
-        if job.batches.has(split):
-            outputs = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
-            if outputs is None:
-                return {}
-            scores = evaluate.score(outputs, job.batches.targets(split), job.loss.function)
-            metrics |= {f"{split}/{name}": value for name, value in scores.items()}
+    for split in job.batches.splits[1:]:
+        outputs = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
+        if outputs is None:
+            return {}
+        scores = evaluate.score(outputs, job.batches.targets(split), job.loss.function)
+        metrics |= {f"{split}/{name}": value for name, value in scores.items()}
     return metrics
 
 

@@ -3,19 +3,9 @@
 from collections.abc import Sequence
 
 from dlexp.build import Job, check, environment
-from dlexp.config import Config, load_config
+from dlexp.config import CHANGEABLE, Config, load_config
 from dlexp.errors import UserError
 from dlexp.rundir import RunDirectory
-
-CHANGEABLE = (
-    "epochs",
-    "stop_at",
-    "device",
-    "threads",
-    "checkpoint.every_seconds",
-    "checkpoint.every_epochs",
-    "data_dir",
-)
 
 
 def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
@@ -52,7 +42,7 @@ def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
             raise UserError(f"{run.path} was trained on other data than are in data_dir now ({key} differs).")
     if then.get("config_sha256") != here["config_sha256"]:
         raise UserError(f"{run.path}/config.yaml was edited: a run stays the same experiment. Start a new one from it.")
-    before = load_config([], file=run.path / "config.yaml").epochs
+    before = run.read_config().get("epochs")
     if job.config.epochs != before and job.schedule.fixed_length:
         raise UserError(
             f"epochs={job.config.epochs}: the run was planned for {before}, and {job.schedule.fixed_length}, so that "

@@ -60,7 +60,7 @@ class Run:
         else:
             newest, warnings = checkpoint.latest(self.directory)
             for warning in warnings:
-                print(f"Warning: {warning} The one before it is used.", file=sys.stderr)
+                print(warning, file=sys.stderr)
             if newest is None:
                 raise UserError(f"{self.path} has no checkpoint yet.")
             state = newest

@@ -28,7 +28,6 @@ class Table:
 
         Raises UserError where the file is shorter than that: somebody else changed it.
         """
-        self.path = path
         if length and (not path.exists() or path.stat().st_size < length):
             raise UserError(f"{path} is shorter than the checkpoint says ({length} bytes): it was changed or deleted.")
         self._file: IO[str] = path.open("r+" if length else "w", newline="", encoding="utf-8")

@@ -35,8 +35,7 @@ class Session:
             lengths = self._restore(state) if state is not None else {}
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
-        splits = [split for split in ("train", "validation", "test") if job.batches.has(split)]
-        metrics = [f"{split}/{name}" for split in splits for name in ("loss", "accuracy")]
+        metrics = [f"{split}/{name}" for split in job.batches.splits for name in ("loss", "accuracy")]
         penalty = ["train/penalty"] if job.penalty else []
         columns = {METRICS: ["epoch", "step", *metrics, *penalty, "lr", "seconds", "samples_per_second"]}
         if job.config.log_every_n_steps:

@@ -4,9 +4,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from dlexp.rundir import RunDirectory
 
 OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 model=mlp model.hidden_sizes=[64,32]"
 
@@ -236,7 +239,7 @@ def _sweep(overrides: Sequence[str]) -> int:
     return code
 
 
-def _conclude(run: Any) -> int:
+def _conclude(run: "RunDirectory") -> int:
     """Draw and print what a run came to; a signal wanted it to end at once."""
     from dlexp.report import figures, text
 

@@ -42,9 +42,10 @@ class Batches:
         """Number of samples."""
         return len(self._splits[split][1])
 
-    def has(self, split: str) -> bool:
-        """Whether there is such a split."""
-        return split in self._splits
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits there are: train, validation where asked for, test."""
+        return tuple(self._splits)
 
     def targets(self, split: str) -> Tensor:
         """The targets (N,) in the split's own order."""

@@ -64,7 +64,7 @@ def fetch(name: str, source: Source, data_dir: Path) -> None:
         for split, samples in splits.items():
             for part, array in zip(("inputs", "targets"), samples, strict=True):
                 _write(folder / f"{split}_{part}.npy", lambda file, array=array: np.save(file, array))
-        _write_checksums(folder)
+        _write_checksums(folder, _checksums(folder))
     except OSError as error:
         raise JobError(f"{name} could not be written to {folder}: {error}") from error
 
@@ -112,9 +112,10 @@ def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
         raise UserError(
             f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published."
         )
+    checksums = _checksums(folder)
     with contextlib.suppress(PermissionError):  # a shared folder that only its owner writes is looked at each time
-        _write_checksums(folder)
-    return _checksums(folder)
+        _write_checksums(folder, checksums)
+    return checksums
 
 
 def _load(folder: Path) -> dict[str, Samples]:
@@ -123,8 +124,8 @@ def _load(folder: Path) -> dict[str, Samples]:
     return {s: Samples(arrays[f"{s}_inputs.npy"], arrays[f"{s}_targets.npy"]) for s in ("train", "test")}
 
 
-def _write_checksums(folder: Path) -> None:
-    text = json.dumps(_checksums(folder), indent=2)
+def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
+    text = json.dumps(checksums, indent=2)
     _write(folder / CHECKSUMS, lambda file: file.write(text.encode()))
 
 

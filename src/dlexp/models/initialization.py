@@ -108,12 +108,13 @@ def initialize(model: "nn.Module", init: Initialization) -> None:
     from torch import nn
 
     weight, bias = _weight_and_bias(init)
+    for_weight, for_bias = FOR_WEIGHT.bind_choice(weight), FOR_BIAS.bind_choice(bias)
     with torch.no_grad():
         layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
         for number, layer in enumerate(layers):
-            FOR_WEIGHT.build(FOR_WEIGHT.bind_choice(weight), tensor=layer.weight, layer=number)
+            FOR_WEIGHT.build(for_weight, tensor=layer.weight, layer=number)
             if layer.bias is not None:
-                FOR_BIAS.build(FOR_BIAS.bind_choice(bias), tensor=layer.bias, layer=number)
+                FOR_BIAS.build(for_bias, tensor=layer.bias, layer=number)
 
 
 def _weight_and_bias(init: Any) -> tuple[Any, Any]:
