@@ -9,11 +9,17 @@ from dlexp import load_run
 from dlexp.build import build, build_model, check
 from dlexp.config import load_config
 from dlexp.errors import UserError
-from dlexp.losses import LOSSES
+from dlexp.losses import LOSSES, Loss
 from dlexp.models.by_hand import DERIVATIVES, ByHand
 
 ACTIVATIONS = ["identity", "relu", "{leaky_relu: 0.2}", "tanh", "sigmoid", "softplus"]
-LOSS_OPTIONS = [{"name": "cross_entropy"}, {"name": "cross_entropy", "label_smoothing": 0.1}, {"name": "mse"}]
+LOSS_OPTIONS = [
+    {"name": "cross_entropy"},
+    {"name": "cross_entropy", "label_smoothing": 0.1},
+    {"name": "binary_cross_entropy"},
+    {"name": "mse"},
+    {"name": "half_squared_error"},
+]
 
 
 def test_every_derivative_is_tested() -> None:
@@ -25,11 +31,30 @@ def test_every_derivative_is_tested() -> None:
 @pytest.mark.parametrize("sizes", ["[]", "[5]", "[7,6,5,4]"])
 def test_every_gradient_is_autograd_s(sizes: str, activation: str, loss: dict[str, object]) -> None:
     torch.manual_seed(0)
-    overrides = [f"model.hidden_sizes={sizes}", f"model.activation={activation}", "dataset=digits"]
-    model = build_model(check(load_config([*overrides, "model.backward=manual"]))).double()
+    overrides = [f"model.hidden_sizes={sizes}", f"model.activation={activation}", "dataset=digits", "precision=float64"]
+    model = build_model(check(load_config([*overrides, "model.backward=manual", f"loss={loss['name']}"])))
     assert isinstance(model, ByHand)
-    inputs, targets = torch.randn(9, 1, 8, 8, dtype=torch.float64), torch.randint(0, 10, (9,))
     function = LOSSES.build(LOSSES.bind(loss))
+    inputs = torch.randn(9, 1, 8, 8, dtype=torch.float64)
+    targets = torch.randint(0, 2 if function.one_node else 10, (9,))
+    compare(model, function, inputs, targets)
+
+
+@pytest.mark.parametrize("loss", ["mse", "half_squared_error"])
+def test_gradients_of_values_are_autograd_s(loss: str) -> None:
+    config = ["dataset=linear_map", "model.hidden_sizes=[4,3]", "model.activation=[tanh,relu,sigmoid]", f"loss={loss}"]
+    model = build_model(check(load_config([*config, "model.backward=manual", "precision=float64"])))
+    assert isinstance(model, ByHand)
+    inputs, targets = torch.randn(2, 9, 5, dtype=torch.float64)
+    compare(model, LOSSES.build(LOSSES.bind({"name": loss})), inputs, targets)
+
+
+def test_a_layer_without_biases_has_a_gradient_by_hand() -> None:
+    model = ByHand(torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False), torch.nn.Tanh()).double())
+    compare(model, LOSSES.build({"name": "cross_entropy"}), torch.randn(5, 4).double(), torch.tensor([0, 1, 2, 0, 1]))
+
+
+def compare(model: ByHand, function: Loss, inputs: torch.Tensor, targets: torch.Tensor) -> None:
     with torch.no_grad():
         value, gradient = function.by_hand(model(inputs), targets)
         model.backward(gradient)

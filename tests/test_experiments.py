@@ -16,7 +16,9 @@ EXPERIMENTS = options("experiment")
 def test_it_runs(name: str, request: pytest.FixtureRequest) -> None:
     for job in expand([f"experiment={name}"]):
         config = check(load_config(job))
-    small = ["dataset.train_size=60", "dataset.test_size=20", "epochs=1", "stop_at=null"]
+    small = [f"epochs={min(config.epochs, 1)}", "stop_at=null"]
+    if config.dataset["name"] != "inline":
+        small += ["dataset.train_size=60", "dataset.test_size=20"]
     if DATASETS.find(config.dataset["name"])().embedded is None:
         small.append(f"data_dir={request.getfixturevalue('data_dir')}")
     if config.dataset["validation_fraction"]:

@@ -4,7 +4,6 @@
 together.
 """
 
-import copy
 import dataclasses
 import hashlib
 import json
@@ -26,8 +25,11 @@ import numpy as np
 from dlexp import data
 from dlexp.config import CHANGEABLE, Config
 from dlexp.data import augmentation
+from dlexp.data.source import Source
 from dlexp.errors import UserError
+from dlexp.fit import check_fit
 from dlexp.losses import LOSSES, Loss
+from dlexp.measures import ABSOLUTE_ERROR, ACCURACY, Measure
 from dlexp.models import MODELS
 from dlexp.optimizers import OPTIMIZERS
 from dlexp.registry import Registry, import_modules
@@ -59,10 +61,10 @@ class Job:
     optimizer: "torch.optim.Optimizer"
     schedule: Schedule
     loss: Loss
+    measure: Measure
     penalty: Penalty | None
     weights: Sequence["torch.Tensor"]  # what the penalty is on
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, ...]
+    source: Source
     batch_size: int
     hashes: dict[str, str]  # of the data, the split and the initial weights
 
@@ -75,15 +77,20 @@ class Job:
         """The batches of a split in its own order, of a size that only evaluation needs."""
         from dlexp.data.batches import VALUES_AT_ONCE
 
-        return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.input_shape)))
+        return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass: nothing in float32, where autocast would cost 10 µs a step."""
         import torch
 
-        if self.config.precision == "float32":
+        if self.config.precision != "bfloat16":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """What inputs, weights and the sums of an epoch are kept in."""
+        return _dtype(self.config)
 
 
 def check(config: Config) -> Config:
@@ -112,7 +119,7 @@ def build(config: Config) -> Job:
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
     augment = augmentation.build(config.dataset["augmentation"], prepared.source.input_shape)
-    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, augment)
+    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, augment, _dtype(config))
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
 
@@ -129,8 +136,9 @@ def build(config: Config) -> Job:
         raise UserError(f"optimizer={config.optimizer['name']} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
     schedule = SCHEDULERS.build(
-        config.scheduler, imports, optimizer=optimizer, epochs=config.epochs, steps_per_epoch=steps
+        config.scheduler, imports, optimizer=optimizer, epochs=max(1, config.epochs), steps_per_epoch=steps
     )
+    loss = LOSSES.build(config.loss, imports)
     job = Job(
         config=config,
         device=device,
@@ -138,11 +146,11 @@ def build(config: Config) -> Job:
         batches=batches,
         optimizer=optimizer,
         schedule=schedule,
-        loss=LOSSES.build(config.loss, imports),
+        loss=loss,
+        measure=loss.measure or (ACCURACY if prepared.source.class_names else ABSOLUTE_ERROR),
         penalty=REGULARIZERS.build(config.regularizer, imports),
         weights=[p for p in parameters if p.dim() > 1],  # biases and the parameters of norms have one dimension
-        class_names=prepared.source.class_names,
-        input_shape=prepared.source.input_shape,
+        source=prepared.source,
         batch_size=batch_size,
         hashes={
             "data_sha256": prepared.data_sha256,
@@ -150,15 +158,27 @@ def build(config: Config) -> Job:
             "initial_weights_sha256": _weights_sha256(model),
         },
     )
-    _check_fit(job)
+    check_fit(job)
     return job
 
 
 def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> "torch.nn.Module":
     """Build the model alone, on the CPU, from the facts of its dataset; needs no data to be present."""
+    import torch
+
     source = data.source_of(config.dataset, imports)
-    facts = {"input_shape": source.input_shape, "num_classes": len(source.class_names)}
-    return MODELS.build(config.model, imports, **facts)
+    loss = LOSSES.build(config.loss, imports)
+    facts = {
+        "input_shape": source.input_shape,
+        "num_classes": len(source.class_names),
+        "num_outputs": 1 if loss.one_node else len(source.class_names or source.value_names) or 1,
+    }
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(_dtype(config))  # so that written weights are not rounded to float32 on the way to float64
+    try:
+        return MODELS.build(config.model, imports, **facts)
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def environment(job: Job) -> dict[str, Any]:
@@ -211,58 +231,10 @@ def _configure_torch(config: Config) -> tuple[Config, "torch.device"]:
     return dataclasses.replace(config, device=name, threads=threads), device
 
 
-def _check_fit(job: Job) -> None:
-    """Run the model on a few samples and refuse it where its outputs are not what the loss takes."""
+def _dtype(config: Config) -> "torch.dtype":
     import torch
 
-    from dlexp.models.by_hand import ByHand
-
-    inputs, targets = next(iter(job.batches.serve("train", min(8, job.batches.size("train")))))
-    shape, classes = tuple(inputs.shape[1:]), len(job.class_names)
-    devices = [job.device] if job.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.no_grad():
-        try:
-            outputs = job.model.eval()(inputs).float()
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise UserError(f"The model cannot take inputs of shape {shape}: {error}") from error
-        job.model.train()
-    if outputs.shape != (len(inputs), classes):
-        raise UserError(
-            f"The model gives outputs of shape {tuple(outputs.shape[1:])}, but the dataset has {classes} classes. "
-            f"End model.layers with `output`, or `linear: {classes}`."
-        )
-    kind = _kind(outputs)
-    if kind not in job.loss.accepts:
-        loss = job.config.loss["name"]
-        way_out = {
-            "probabilities": "drop the softmax at the end of the model: the losses apply it",
-            "log_probabilities": "take loss=nll, or drop log_softmax from the end of the model",
-            "logits": "end the model in log_softmax, or take loss=cross_entropy",
-        }[kind]
-        raise UserError(f"The model gives {kind.replace('_', '-')}, which loss={loss} does not take: {way_out}.")
-    if isinstance(job.model, ByHand):
-        if job.penalty is not None or job.config.precision != "float32":
-            raise UserError("model.backward=manual takes neither a regularizer nor precision=bfloat16.")
-        job.loss.by_hand(outputs, targets)
-    train_size = job.batches.size("train")
-    if job.batch_size == 1 or train_size % job.batch_size == 1:
-        try:
-            with torch.random.fork_rng(devices), torch.no_grad():
-                copy.deepcopy(job.model).train()(inputs[:1])
-        except ValueError as error:  # batch norm's: "Expected more than 1 value per channel when training"
-            raise UserError(
-                f"batch_size={job.batch_size} makes a batch of one of {train_size} samples, and batch norm cannot take "
-                f"the variance of one: choose another batch_size. ({error})"
-            ) from error
-
-
-def _kind(outputs: "torch.Tensor") -> str:
-    def sums_to_one(values: "torch.Tensor") -> bool:
-        return bool(((values.sum(1) - 1).abs() < 1e-3).all())
-
-    if (outputs >= 0).all() and sums_to_one(outputs):
-        return "probabilities"
-    return "log_probabilities" if sums_to_one(outputs.exp()) else "logits"
+    return torch.float64 if config.precision == "float64" else torch.float32
 
 
 def _config_sha256(config: Config) -> str:

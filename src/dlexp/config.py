@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from dlexp import schema
 from dlexp.composition import compose, overridden
-from dlexp.schema import Count, Positive, Seed, Threads
+from dlexp.schema import Count, Natural, Positive, Seed, Threads
 
 # What may change when a run goes on: where and how far it runs, not what it is.
 CHANGEABLE = (
@@ -41,8 +41,8 @@ def _honest_monitor(name: str) -> None:
             "would choose a model by its test results, which then mean nothing; take validation/loss or "
             "validation/accuracy, with dataset.validation_fraction=0.1"
         )
-    if name not in ("validation/loss", "validation/accuracy"):
-        raise ValueError("must be validation/loss or validation/accuracy")
+    if name not in ("validation/loss", "validation/accuracy", "validation/absolute_error"):
+        raise ValueError("must be validation/loss, validation/accuracy or, of values, validation/absolute_error")
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,22 @@ class Config:
     loss: Component
     regularizer: Component
     name: Annotated[str, _inside_output_dir]
-    epochs: Count
+    epochs: Natural
     batch_size: Count | Literal["full"]
+    shuffle: bool
     seed: Seed
     device: Annotated[str, _device]
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "float64", "bfloat16"]
     threads: Threads | Literal["auto"]
     deterministic: bool
     stop_at: Count | None
     early_stopping: EarlyStopping
     checkpoint: Checkpoint
     log_every_n_steps: Count | None
+    evaluate_every_n_steps: Count | None
     log_gradients: bool
+    log_units: bool
+    trace_steps: Natural
     imports: tuple[str, ...]
     data_dir: str
     output_dir: str

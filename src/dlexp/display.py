@@ -41,7 +41,7 @@ class Display:
             self._show(lambda: self._draw(epoch * self._steps_per_epoch))
         elif self._bar is None and due:
             splits = (
-                f"{split} loss {metrics[f'{split}/loss']:.4g} accuracy {metrics[f'{split}/accuracy']:.4f}"
+                " ".join([split, *(f"{name} {metrics[f'{split}/{name}']:.4g}" for name in _names(metrics))])
                 for split in SPLITS
                 if f"{split}/loss" in metrics
             )
@@ -66,10 +66,15 @@ class Display:
     def _draw(self, done: int) -> None:
         assert self._bar is not None
         text = f"epoch {self._epoch}/{self._epochs}  "
-        for metric in ("loss", "accuracy") if self._metrics else ():
+        for metric in _names(self._metrics):
             train, test = (self._metrics[f"{split}/{metric}"] for split in ("train", "test"))
             text += f"{metric} {train:.3f} test {test:.3f}  "
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(done - self._done)
         self._bar.refresh()
         self._done, self._next = done, time.monotonic() + REFRESH_SECONDS
+
+
+def _names(metrics: Mapping[str, float]) -> list[str]:
+    """What there is of the test split: the loss, and accuracy or what stands for it."""
+    return [key.removeprefix("test/") for key in metrics if key.startswith("test/")]

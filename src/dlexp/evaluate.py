@@ -1,4 +1,4 @@
-"""Model + split → named metrics, confusion matrix, predictions. Imports nothing of ours."""
+"""Model + split → named metrics, confusion matrix, predictions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from dlexp.measures import Measure, predicted_classes
 
 
 @torch.inference_mode()
@@ -15,7 +17,7 @@ def predict(
     autocast: AbstractContextManager[object],
     stop: Callable[[], bool] = lambda: False,
 ) -> Tensor | None:
-    """Return the outputs (N, classes), float32, of the model in evaluation mode; None where `stop` said so."""
+    """Return the outputs (N, …), at least float32, of the model in evaluation mode; None where `stop` said so."""
     model.eval()
     outputs = []
     for inputs, _ in batches:
@@ -23,21 +25,26 @@ def predict(
             return None
         with autocast:
             outputs.append(model(inputs))
-    return (torch.cat(outputs) if len(outputs) > 1 else outputs[0]).float()
+    whole = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    return whole.to(torch.promote_types(whole.dtype, torch.float32))
 
 
 @torch.inference_mode()
-def score(outputs: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
-    """Return the loss and the accuracy of outputs (N, classes) against targets (N,)."""
-    correct = (outputs.argmax(1) == targets).sum()
-    return {"loss": loss(outputs, targets).item(), "accuracy": correct.item() / len(targets)}
+def score(
+    outputs: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor], measure: Measure
+) -> dict[str, float]:
+    """Return the loss and the measure (accuracy, say) of all outputs against their targets."""
+    return {"loss": loss(outputs, targets).item(), measure.name: measure.total(outputs, targets).item() / len(targets)}
 
 
 @torch.inference_mode()
 def classify(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each sample's predicted class and its softmax probability, both (N,), from logits or log-probabilities."""
-    confidence, predicted = outputs.softmax(1).max(1)
-    return predicted, confidence
+    """Return each sample's predicted class (N,) and every class's probability (N, classes).
+
+    Of logits or log-probabilities by the softmax; of one node's logits (N, 1) by the sigmoid, that of the second class.
+    """
+    two_nodes = torch.cat([torch.zeros_like(outputs), outputs], 1) if outputs.shape[1] == 1 else outputs
+    return predicted_classes(outputs), two_nodes.softmax(1)  # the softmax of (0, z) is (1 − σ(z), σ(z))
 
 
 def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Tensor:
@@ -72,8 +79,26 @@ def class_metrics(probabilities: Tensor, targets: Tensor, class_names: Sequence[
         # The mean recall of the classes that are there: scikit-learn's balanced_accuracy_score.
         "balanced_accuracy": sum(v["recall"] for v in per_class.values())
         / sum(v["support"] > 0 for v in per_class.values()),
-        "matthews_correlation": float(metrics.matthews_corrcoef(expected, predicted)),
+        # 0 where there is one class only, which scikit-learn would warn of.
+        "matthews_correlation": float(metrics.matthews_corrcoef(expected, predicted))
+        if len({*expected.tolist(), *predicted.tolist()}) > 1
+        else 0.0,
         "roc_auc": float(metrics.roc_auc_score(*against)) if present else None,
         "pr_auc": float(metrics.average_precision_score(*against)) if present else None,
         "per_class": per_class,
+    }
+
+
+@torch.inference_mode()
+def value_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float | None]:
+    """Return the errors of outputs (N, values) against targets, as scikit-learn defines them; R² is None for constants.
+
+    R² is the mean over the values of 1 − Σ (y − t)² / Σ (t − mean)².
+    """
+    errors, spread = (outputs - targets).double(), (targets - targets.mean(0)).double().square().sum(0)
+    r2 = (1 - errors.square().sum(0) / spread).mean().item() if bool((spread > 0).all()) else None
+    return {
+        "mean_absolute_error": errors.abs().mean().item(),
+        "root_mean_squared_error": errors.square().mean().sqrt().item(),
+        "r2": r2,
     }

@@ -1,32 +1,28 @@
-"""What a run leaves when its steps are over: exact metrics of the final weights, predictions, confusion matrix."""
+"""What a run leaves when its steps are over: exact metrics of the final weights, predictions, pictures' numbers."""
 
 import resource
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dlexp import evaluate
 from dlexp.build import Job
-from dlexp.rundir import METRICS
+from dlexp.data.source import Source
+from dlexp.measures import Measure
+from dlexp.rundir import METRICS, RunDirectory
 from dlexp.session import Session
 
 
 def write_results(session: Session, *, finished: bool) -> None:
-    """Evaluate the final weights on every split, and write result.json, predictions.csv and confusion_matrix.csv."""
+    """Evaluate the final weights on every split; write result.json and predictions.csv, of classes their confusion."""
     job, run, progress = session.job, session.run, session.progress
     session.tables[METRICS].flush()
     rows = run.read_table(METRICS)
     final, outputs = evaluate_splits(job)
-    predicted, confidence = evaluate.classify(outputs["test"])
-    targets = job.batches.targets("test")
-    names = job.class_names
-    pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
-    predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
-    run.write_table("predictions.csv", ["index", "target", "prediction", "confidence"], predictions)
-    counts = evaluate.confusion_matrix(predicted, targets, len(names)).tolist()
-    labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
-    run.write_table("confusion_matrix.csv", ["true \\ predicted", *names], labelled)
+    write = _write_classes if job.source.class_names else _write_values
+    figures = write(run, job.source, outputs["test"], job.batches.targets("test"))
     samples = job.batches.size("train") * progress.epoch
     run.write_json(
         "result.json",
@@ -36,8 +32,8 @@ def write_results(session: Session, *, finished: bool) -> None:
             "steps": progress.step,
             "stopped_early": finished and progress.epoch < job.config.epochs,
             "final": final,
-            "test_classes": evaluate.class_metrics(outputs["test"].softmax(1), targets, names),
-            "best": _best(rows),
+            **figures,
+            "best": _best(rows, job.measure),
             "selected": _selected(rows, progress.best_epoch, job.config.early_stopping.monitor),
             "parameters": sum(p.numel() for p in job.model.parameters()),
             "training_seconds": progress.training_seconds,
@@ -54,7 +50,7 @@ def evaluate_splits(job: Job) -> tuple[dict[str, dict[str, float]], dict[str, to
         whole = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast())
         assert whole is not None, "nobody asked it to stop"
         outputs[split] = whole
-        metrics[split] = evaluate.score(whole, job.batches.targets(split), job.loss.function)
+        metrics[split] = evaluate.score(whole, job.batches.targets(split), job.loss.function, job.measure)
     return metrics, outputs
 
 
@@ -65,13 +61,35 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
-def _best(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+def _write_classes(run: RunDirectory, source: Source, outputs: Tensor, targets: Tensor) -> dict[str, Any]:
+    predicted, probabilities = evaluate.classify(outputs)
+    names, confidence = source.class_names, probabilities.amax(1)
+    pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
+    predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
+    run.write_table("predictions.csv", ["index", "target", "prediction", "confidence"], predictions)
+    counts = evaluate.confusion_matrix(predicted, targets, len(names)).tolist()
+    labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
+    run.write_table("confusion_matrix.csv", ["true \\ predicted", *names], labelled)
+    return {"test_classes": evaluate.class_metrics(probabilities, targets, names)}
+
+
+def _write_values(run: RunDirectory, source: Source, outputs: Tensor, targets: Tensor) -> dict[str, Any]:
+    """Predictions beside targets, one column each; outputs that have no target are only numbered."""
+    names, outputs = source.value_names, outputs.flatten(1)
+    guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
+    both = zip(targets.tolist(), outputs.tolist(), strict=True)
+    rows = [(i, *target, *guess) for i, (target, guess) in enumerate(both)]
+    run.write_table("predictions.csv", ["index", *names, *guesses], rows)
+    return {"test_values": evaluate.value_metrics(outputs, targets)} if names else {}
+
+
+def _best(rows: Sequence[Mapping[str, float]], measure: Measure) -> dict[str, dict[str, Any]]:
     """The best value that each metric had, and when: a description; `selected` is the honest choice."""
     best: dict[str, dict[str, Any]] = {}
     for column in rows[0] if rows else ():
         split, _, name = column.partition("/")
-        if name in ("loss", "accuracy"):
-            choose = max if name == "accuracy" else min
+        if name in ("loss", measure.name):
+            choose = max if name == measure.name and measure.higher_is_better else min
             row = choose(rows, key=lambda row: row[column])
             best.setdefault(split, {})[name] = {"value": row[column], "epoch": int(row["epoch"])}
     return best

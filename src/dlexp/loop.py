@@ -9,17 +9,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dlexp import evaluate
-from dlexp.build import Job, build, environment
+from dlexp.build import build, environment
 from dlexp.config import Config
 from dlexp.data.batches import shuffled
 from dlexp.display import Display
 from dlexp.finish import write_results
 from dlexp.models.by_hand import ByHand
+from dlexp.records import evaluate_held_out, log_evaluation, log_gradients, log_step, log_units
 from dlexp.resumption import check_same_ground
-from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory
+from dlexp.rundir import METRICS, RunDirectory
 from dlexp.session import Session
 from dlexp.signals import StopRequest
+from dlexp.trace import Trace
 
 
 def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
@@ -37,7 +38,8 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
     train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
-    last_epoch = min(config.epochs, config.stop_at or config.epochs)
+    last_epoch, measure = min(config.epochs, config.stop_at or config.epochs), job.measure
+    in_own_order = steps_per_epoch == 1 or not config.shuffle
     sizes = torch.full((steps_per_epoch,), job.batch_size, dtype=torch.float64, device=job.device)
     sizes[-1] = train_size - job.batch_size * (steps_per_epoch - 1)
     autocast, stop = job.autocast(), StopRequest()
@@ -51,7 +53,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         Display(config.epochs, steps_per_epoch, session.progress.step) as display,
     ):
         progress, tables = session.progress, session.tables
-        losses, correct, penalties = session.totals
+        losses, measured, penalties = session.totals
         watch = LossWatch(session)
         for warning in session.warnings:
             print(warning, file=sys.stderr)
@@ -59,12 +61,13 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             run.write_json("environment.json", ground)
         run.write_config(config.to_mapping())  # the last file that makes a directory a run that can be resumed
         run.write_status("running", **session.whereabouts())
+        trace = Trace(session) if config.trace_steps else None
 
         while progress.epoch < last_epoch and not out_of_patience(session) and not stop():
             # --- The steps of an epoch, or what is left of it.
             model.train()
             started = time.perf_counter()
-            order = shuffled(train_size, config.seed, progress.epoch, job.device) if steps_per_epoch > 1 else None
+            order = None if in_own_order else shuffled(train_size, config.seed, progress.epoch, job.device)
             for inputs, targets in batches.serve_train(job.batch_size, order, progress.position):
                 with autocast, graph:
                     outputs = model(inputs)
@@ -89,16 +92,20 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
 
                 # What a step leaves stays on the device until somebody asks for it.
                 losses[progress.position] = loss.detach()
-                correct[progress.position] = (outputs.detach().argmax(1) == targets).sum()
+                measured[progress.position] = measure.total(outputs.detach(), targets)
                 progress.position += 1
                 progress.step += 1
                 if config.log_every_n_steps and progress.step % config.log_every_n_steps == 0:
                     log_step(session, len(targets))
                 if config.log_gradients and progress.position == steps_per_epoch:
                     log_gradients(session)
+                if trace is not None:
+                    trace.note(inputs, targets, loss)
                 display.step(progress.step)
-                moment = time.perf_counter()
-                progress.epoch_seconds, started = progress.epoch_seconds + moment - started, moment
+                progress.epoch_seconds += time.perf_counter() - started
+                if config.evaluate_every_n_steps and progress.step % config.evaluate_every_n_steps == 0:
+                    log_evaluation(session)
+                started = time.perf_counter()
                 if stop():
                     break
                 session.save_if_due()
@@ -107,17 +114,19 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             # --- What the epoch came to, and how validation and test stand. A signal may come between any two batches.
             metrics: dict[str, float] = {}
             if progress.position == steps_per_epoch:
-                metrics = evaluate_epoch(job, stop)
+                metrics = evaluate_held_out(job, stop)
             if stop():
                 break
             metrics["train/loss"] = ((losses.double() * sizes).sum() / train_size).item()
-            metrics["train/accuracy"] = correct.double().sum().item() / train_size
+            metrics[f"train/{measure.name}"] = measured.double().sum().item() / train_size
             if job.penalty is not None:
                 metrics["train/penalty"] = penalties.double().mean().item()
             seconds = progress.epoch_seconds
             row = {"epoch": progress.epoch + 1, "step": progress.step, **metrics, "lr": optimizer.param_groups[0]["lr"]}
             row |= {"seconds": round(seconds, 6), "samples_per_second": round(train_size / seconds, 1)}
             tables[METRICS].append(row)
+            if config.log_units:
+                log_units(session)
 
             # --- What is decided by it: the learning rate, the best weights, whether to save.
             if schedule.interval == "epoch" and schedule.scheduler is not None:
@@ -144,25 +153,13 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     return run
 
 
-def evaluate_epoch(job: Job, stop: StopRequest) -> dict[str, float]:
-    """Return the metrics of validation and test, or nothing where a stop is asked for in between."""
-    metrics: dict[str, float] = {}
-    for split in job.batches.splits[1:]:
-        outputs = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
-        if outputs is None:
-            return {}
-        scores = evaluate.score(outputs, job.batches.targets(split), job.loss.function)
-        metrics |= {f"{split}/{name}": value for name, value in scores.items()}
-    return metrics
-
-
 def note_best(session: Session, metrics: dict[str, float]) -> None:
     """Keep a copy of the weights where the monitored metric of validation is the best so far."""
     monitor, progress = session.job.config.early_stopping.monitor, session.progress
     if monitor not in metrics:
         return  # no validation split: nothing to choose by
     value, best = metrics[monitor], progress.best_value
-    higher = monitor.endswith("accuracy")
+    higher = monitor.endswith("/" + session.job.measure.name) and session.job.measure.higher_is_better
     if math.isfinite(value) and (best is None or (value > best if higher else value < best)):
         progress.best_value, progress.best_epoch = value, progress.epoch + 1
         progress.epochs_without_improvement = 0
@@ -175,26 +172,6 @@ def out_of_patience(session: Session) -> bool:
     """Whether early stopping is on and its patience is used up."""
     patience = session.job.config.early_stopping.patience
     return patience is not None and session.progress.epochs_without_improvement >= patience
-
-
-def log_step(session: Session, size: int) -> None:
-    """Add the last step's row to steps.csv; reads from the device, so costs a synchronization."""
-    progress = session.progress
-    loss, correct, penalty = session.totals[:, progress.position - 1].tolist()
-    lr = session.job.optimizer.param_groups[0]["lr"]
-    row = {"step": progress.step, "epoch": progress.epoch + 1, "train/loss": loss, "train/accuracy": correct / size}
-    session.tables[STEPS].append({**row, "train/penalty": penalty, "lr": lr})
-
-
-def log_gradients(session: Session) -> None:
-    """Add to gradients.csv the norms Σ|g| and √Σg² of each layer's weight gradient in the epoch's last step."""
-    weights = [(name, p) for name, p in session.job.model.named_parameters() if p.dim() > 1 and p.grad is not None]
-    for layer, (name, parameter) in enumerate(weights, 1):
-        gradient = parameter.grad.double()  # type: ignore[union-attr]
-        norms = {"l1": gradient.abs().sum().item(), "l2": gradient.square().sum().sqrt().item()}
-        session.tables[GRADIENTS].append(
-            {"epoch": session.progress.epoch + 1, "layer": layer, "parameter": name, **norms}
-        )
 
 
 class LossWatch:

@@ -52,7 +52,7 @@ class Run:
         Raises UserError where there is no such checkpoint, or none is whole.
         """
         from dlexp import checkpoint
-        from dlexp.build import build_model
+        from dlexp.build import build_model, check
         from dlexp.registry import import_modules
 
         if best:
@@ -64,6 +64,6 @@ class Run:
             if newest is None:
                 raise UserError(f"{self.path} has no checkpoint yet.")
             state = newest
-        model = build_model(self.config, import_modules(self.config.imports))
+        model = build_model(check(self.config), import_modules(self.config.imports))
         model.load_state_dict(state["model"])
         return model.eval()

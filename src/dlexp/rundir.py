@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 
 from dlexp.errors import JobError, UserError
 
-METRICS, STEPS, GRADIENTS = "metrics.csv", "steps.csv", "gradients.csv"
+METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
+GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 
 
 class Table:
@@ -169,7 +170,7 @@ class RunDirectory:
         return status
 
     def table(self, name: str, columns: Sequence[str], length: int = 0) -> Table:
-        """Open metrics.csv, steps.csv or gradients.csv (see `Table`)."""
+        """Open metrics.csv, or another of the tables that grow (see `Table`)."""
         return Table(self.path / name, columns, length)
 
     def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:

@@ -13,7 +13,7 @@ from dlexp import checkpoint
 from dlexp.build import Job
 from dlexp.checkpoint import Progress
 from dlexp.errors import DlexpError, JobError, UserError
-from dlexp.rundir import GRADIENTS, METRICS, STEPS, RunDirectory
+from dlexp.rundir import EVALUATIONS, GRADIENTS, METRICS, STEPS, TRACE, UNITS, RunDirectory
 
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
 
@@ -24,8 +24,8 @@ class Session:
     def __init__(self, job: Job, run: RunDirectory):
         self.job, self.run = job, run
         self.progress = Progress()
-        # Loss, number of correct predictions and penalty of each step of the epoch, read once at its end.
-        self.totals = torch.zeros(3, job.steps_per_epoch, device=job.device)
+        # Loss, total of the measure and penalty of each step of the epoch, read once at its end.
+        self.totals = torch.zeros(3, job.steps_per_epoch, dtype=job.dtype, device=job.device)
         self.best_weights: dict[str, torch.Tensor] | None = None
         self._best_on_disk: int | None = None
         state, self.warnings = checkpoint.latest(run)
@@ -35,13 +35,7 @@ class Session:
             lengths = self._restore(state) if state is not None else {}
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
-        metrics = [f"{split}/{name}" for split in job.batches.splits for name in ("loss", "accuracy")]
-        penalty = ["train/penalty"] if job.penalty else []
-        columns = {METRICS: ["epoch", "step", *metrics, *penalty, "lr", "seconds", "samples_per_second"]}
-        if job.config.log_every_n_steps:
-            columns[STEPS] = ["step", "epoch", "train/loss", "train/accuracy", *penalty, "lr"]
-        if job.config.log_gradients:
-            columns[GRADIENTS] = ["epoch", "layer", "parameter", "l1", "l2"]
+        columns = _columns(job)
         self.tables = {name: run.table(name, columns[name], lengths.get(name, 0)) for name in columns}
         self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
 
@@ -118,6 +112,23 @@ class Session:
         self.totals[:, : self.progress.position] = state["totals"].to(job.device)
         self.best_weights = state["best_weights"]
         return dict(state["lengths"])
+
+
+def _columns(job: Job) -> dict[str, list[str]]:
+    """The tables that the config asks for, with their columns."""
+    config = job.config
+    metrics = {split: [f"{split}/{name}" for name in ("loss", job.measure.name)] for split in job.batches.splits}
+    penalty = ["train/penalty"] if job.penalty else []
+    everywhere = [column for columns in metrics.values() for column in columns]
+    wanted = {
+        METRICS: (True, ["epoch", "step", *everywhere, *penalty, "lr", "seconds", "samples_per_second"]),
+        STEPS: (config.log_every_n_steps, ["step", "epoch", *metrics["train"], *penalty, "lr"]),
+        EVALUATIONS: (config.evaluate_every_n_steps, ["step", "epoch", *everywhere[2:]]),
+        GRADIENTS: (config.log_gradients, ["epoch", "layer", "parameter", "l1", "l2"]),
+        UNITS: (config.log_units, ["epoch", "layer", "module", "units", "dead", "saturated"]),
+        TRACE: (config.trace_steps, ["step", "what", "name", "index", "value"]),
+    }
+    return {name: columns for name, (asked_for, columns) in wanted.items() if asked_for}
 
 
 def _explained(error: BaseException, run: RunDirectory) -> str | None:

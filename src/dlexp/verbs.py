@@ -191,7 +191,9 @@ def data(arguments: Sequence[str]) -> int:
             source = builder()
             here = source.embedded is not None or store.is_complete(data_dir / name)
             shape = " × ".join(map(str, source.input_shape))
-            rows.append([name, shape, len(source.class_names), "here" if here else "not fetched", source.origin])
+            rows.append(
+                [name, shape, len(source.class_names) or "values", "here" if here else "not fetched", source.origin]
+            )
         print(text.table(["dataset", "input", "classes", "", "origin"], rows))
         return 0
     if options.name is None:

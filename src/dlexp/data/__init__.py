@@ -14,11 +14,15 @@ from dlexp import schema
 from dlexp.data import store
 from dlexp.data.breast_cancer import breast_cancer
 from dlexp.data.cifar10 import cifar10
+from dlexp.data.diabetes import diabetes
 from dlexp.data.digits import digits
 from dlexp.data.hoda import hoda, hoda_full
+from dlexp.data.inline import inline
 from dlexp.data.iris import iris
+from dlexp.data.linear_map import linear_map
 from dlexp.data.mnist import mnist
 from dlexp.data.noise import noise
+from dlexp.data.playground import playground
 from dlexp.data.preparation import Preparation, split, statistics
 from dlexp.data.source import Samples, Source
 from dlexp.errors import UserError, did_you_mean
@@ -35,6 +39,10 @@ DATASETS: Registry[Source] = Registry(
         "hoda": hoda,
         "hoda_full": hoda_full,
         "noise": noise,
+        "diabetes": diabetes,
+        "linear_map": linear_map,
+        "playground": playground,
+        "inline": inline,
     },
 )
 

@@ -14,7 +14,7 @@ VALUES_AT_ONCE = 2**19
 
 
 class Batches:
-    """Serves batches of normalized inputs, float32 (B, *input_shape), and targets, int64 (B,).
+    """Serves batches of normalized inputs, of `dtype`, (B, *input_shape), and targets, int64 (B,) or (B, values).
 
     Images stay uint8 in memory (shared between processes, where they are memory-mapped) and are normalized a batch
     at a time on the device; tabular inputs are normalized once.
@@ -27,16 +27,19 @@ class Batches:
         deviation: np.ndarray,
         device: torch.device,
         augment: Callable[[Tensor], Tensor] | None = None,
+        dtype: torch.dtype = torch.float32,
     ):
-        self._augment = augment
-        images = splits["train"].inputs.ndim == 4
-        shape = (-1, 1, 1) if images else (-1,)
-        self._scale = torch.tensor(1 / deviation, dtype=torch.float32, device=device).view(shape)
-        self._shift = torch.tensor(-mean / deviation, dtype=torch.float32, device=device).view(shape)
+        self._augment, self._dtype = augment, dtype
+        shape = (-1,) + (1,) * (splits["train"].inputs.ndim - 2)
+        mean, deviation = mean.reshape(shape), deviation.reshape(shape)
+        self._scale = torch.tensor(1 / deviation, dtype=dtype, device=device)
+        self._shift = torch.tensor(-mean / deviation, dtype=dtype, device=device)
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         for name, (inputs, targets) in splits.items():
-            kept = inputs if images else ((inputs - mean) / deviation).astype(np.float32)
-            self._splits[name] = torch.from_numpy(kept).to(device), torch.from_numpy(targets).to(device)
+            kept = torch.from_numpy(inputs if inputs.ndim == 4 else (inputs - mean) / deviation)
+            labels = torch.from_numpy(targets)
+            kept, labels = (t.to(dtype) if t.is_floating_point() else t for t in (kept, labels))
+            self._splits[name] = kept.to(device), labels.to(device)
 
     def size(self, split: str) -> int:
         """Number of samples."""
@@ -48,7 +51,7 @@ class Batches:
         return tuple(self._splits)
 
     def targets(self, split: str) -> Tensor:
-        """The targets (N,) in the split's own order."""
+        """The targets (N,), or (N, values), in the split's own order."""
         return self._splits[split][1]
 
     def serve(
@@ -83,7 +86,7 @@ class Batches:
     def _normalize(self, inputs: Tensor) -> Tensor:
         if inputs.dtype != torch.uint8:
             return inputs
-        images = inputs.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        images = inputs.permute(0, 3, 1, 2).to(self._dtype, memory_format=torch.contiguous_format)
         return images.mul_(self._scale).add_(self._shift)
 
 

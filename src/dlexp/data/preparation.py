@@ -72,6 +72,7 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
     only centred. Raises UserError where `given` lacks its numbers or has too many.
     """
     size = source.input_shape[0]
+    train = train if train.ndim == 4 else np.moveaxis(train, 1, -1)  # channels last, as images are
     images = len(source.input_shape) == 3
     unit = source.largest if images else 1.0
     zeros, ones = np.zeros(size), np.ones(size)
@@ -97,7 +98,7 @@ def _part(
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split
 
-    stratify = targets[indices] if preparation.stratified else None
+    stratify = targets[indices] if preparation.stratified and targets.ndim == 1 else None  # values have no strata
     try:
         rest, part = train_test_split(indices, test_size=size, stratify=stratify, random_state=preparation.split_seed)
     except ValueError as error:

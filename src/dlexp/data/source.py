@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Samples(NamedTuple):
-    """`inputs` is uint8 (N, H, W, C) or float32 (N, features); `targets` int64 (N,)."""
+    """`inputs` is uint8 (N, H, W, C) or float32 (N, *input_shape); `targets` int64 (N,), or float32 (N, values)."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -27,8 +27,9 @@ class Source:
     directory's folder of this name (verified, resumable), and returns them as arrays for `store` to keep.
     """
 
-    input_shape: tuple[int, ...]  # (features,) or (channels, height, width)
-    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]  # (features,), (channels, length) or (channels, height, width)
+    class_names: tuple[str, ...] = ()
+    value_names: tuple[str, ...] = ()  # of regression targets, where there are no classes
     largest: float = 255.0  # raw value that the unit interval's 1 stands for, in images
     embedded: Callable[[], Splits] | None = None
     convert: Callable[[Path], Splits] | None = None

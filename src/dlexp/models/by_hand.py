@@ -54,7 +54,8 @@ class ByHand(nn.Sequential):
                 gradient = gradient.view_as(x)
             elif isinstance(module, nn.Linear):
                 module.weight.grad = gradient.T @ x
-                module.bias.grad = gradient.sum(0)
+                if module.bias is not None:
+                    module.bias.grad = gradient.sum(0)
                 gradient = gradient @ module.weight
             else:
                 gradient = gradient * DERIVATIVES[type(module)](module, x, y)

@@ -2,10 +2,12 @@
 
 A layer is its name (`relu`), its name with its first argument (`linear: 64`, `leaky_relu: 0.2`) or with arguments
 under PyTorch's names (`conv2d: {out_channels: 32, kernel_size: 3}`). Input sizes are inferred and cannot be given.
+`sum` and `concatenate` take branches, lists of layers that all see the same input: `sum: [[relu], [negate, relu]]`.
 """
 
 import importlib
 import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,8 +42,11 @@ ACTIVATIONS = {
     "step": Layer("dlexp.models.units.Step"),
     "is_zero": Layer("dlexp.models.units.IsZero"),
 }
+BRANCHING = {"sum": Layer("dlexp.models.units.Sum"), "concatenate": Layer("dlexp.models.units.Concatenate")}
 LAYERS = {
     **ACTIVATIONS,
+    **BRANCHING,
+    "negate": Layer("dlexp.models.units.Negate"),
     "linear": Layer("torch.nn.Linear", "in_features", 2),
     "maxout": Layer("dlexp.models.units.Maxout", "in_features", 2),
     "conv1d": Layer("torch.nn.Conv1d", "in_channels", 3),
@@ -81,6 +86,12 @@ def _check_name(layer: Any, known: Any) -> None:
         raise ValueError(f"{name} takes no arguments; write another layer instead")
     if name not in known:
         raise ValueError(f"there is no {name}.{did_you_mean(name, known)}")
+    if name in BRANCHING:
+        branches = layer[name] if isinstance(layer, dict) else None
+        if not isinstance(branches, list) or not branches or not all(isinstance(branch, list) for branch in branches):
+            raise ValueError(f"{name} takes branches, each a list of layers: [[relu], [negate, relu]]")
+        for branch in branches:
+            _are_layers(tuple(branch))
 
 
 Activation = Annotated[str | dict[str, Any], _is_activation]
@@ -92,39 +103,46 @@ def layers(
     init: Initialization = "default",
     *,
     input_shape: tuple[int, ...],
-    num_classes: int,
+    num_outputs: int,
 ) -> "nn.Sequential":
     """Build the layers in order; one sample of zeros goes through each to learn the sizes of the next.
 
     Takes (N, *input_shape). Raises UserError naming the layer that cannot take what the one before it gives.
     """
     import torch
-    from torch import nn
 
-    model = nn.Sequential()
-    sample = torch.zeros(1, *input_shape)
-    for i, layer in enumerate(layers):
-        layer = (
-            {"activation": activation, "output": {"linear": num_classes}}.get(layer, layer)
-            if isinstance(layer, str)
-            else layer
-        )
-        name, arguments = name_and_arguments(layer, f"model.layers[{i}]")
-        try:
-            module = _layer(name, arguments, sample)
-            with torch.no_grad():
-                sample = module.eval()(sample)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise UserError(f"model.layers[{i}] ({name}) cannot take {_shape(sample)}: {error}") from error
-        model.append(module)
+    own = {"activation": activation, "output": {"linear": num_outputs}}
+    model, _ = _stack(layers, torch.zeros(1, *input_shape), own, "model.layers")
     initialize(model, init)
     return model.train()
 
 
+def _stack(
+    layers: Sequence[Any], sample: "Tensor", own: Mapping[str, Any], where: str
+) -> tuple["nn.Sequential", "Tensor"]:
+    """Build the layers, and return what the last one makes of the sample too."""
+    import torch
+    from torch import nn
+
+    model = nn.Sequential()
+    for i, layer in enumerate(layers):
+        name, arguments = name_and_arguments(own.get(layer, layer) if isinstance(layer, str) else layer, where)
+        try:
+            if name in BRANCHING:
+                inside = f"{where}[{i}].{name}"
+                module = _class(name)(_stack(b, sample, own, f"{inside}[{j}]")[0] for j, b in enumerate(arguments))
+            else:
+                module = _layer(name, arguments, sample)
+            with torch.no_grad():
+                sample = module.eval()(sample)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise UserError(f"{where}[{i}] ({name}) cannot take {_shape(sample)}: {error}") from error
+        model.append(module)
+    return model, sample
+
+
 def _layer(name: str, arguments: Any, sample: "Tensor") -> "nn.Module":
-    layer = LAYERS[name]
-    module, _, class_name = layer.path.rpartition(".")
-    build = getattr(importlib.import_module(module), class_name)
+    layer, build = LAYERS[name], _class(name)
     known = [p for p in inspect.signature(build).parameters if p not in (layer.infers, "device", "dtype")]
     if not isinstance(arguments, dict):
         arguments = {known[0]: arguments}
@@ -142,6 +160,11 @@ def _layer(name: str, arguments: Any, sample: "Tensor") -> "nn.Module":
         arguments = {layer.infers: sample.shape[1], **arguments}
     product: nn.Module = build(**arguments)
     return product
+
+
+def _class(name: str) -> Any:
+    module, _, class_name = LAYERS[name].path.rpartition(".")
+    return getattr(importlib.import_module(module), class_name)
 
 
 def _shape(sample: "Tensor") -> str:

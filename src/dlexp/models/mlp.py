@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from dlexp.errors import UserError
 from dlexp.models.initialization import Initialization
 from dlexp.models.layers import Activation, layers
 from dlexp.schema import Count, Fraction
@@ -12,24 +13,34 @@ if TYPE_CHECKING:
 
 def mlp(
     hidden_sizes: tuple[Count, ...] = (),
-    activation: Activation = "relu",
+    activation: Activation | tuple[Activation, ...] = "relu",
     batch_norm: bool = False,
     dropout: Fraction = 0.0,
     init: Initialization = "default",
     backward: Literal["autograd", "manual"] = "autograd",
     *,
     input_shape: tuple[int, ...],
-    num_classes: int,
+    num_outputs: int,
 ) -> "nn.Module":
-    """Linear → [batch norm] → activation → [dropout] for each hidden size, then a linear layer to the logits.
+    """Linear → [batch norm] → activation → [dropout] for each hidden size, then a linear layer to the outputs.
 
-    Takes (N, *input_shape), flattened; gives (N, num_classes). Without hidden sizes it is softmax regression. With
-    `backward=manual` its gradients come from formulas (see `by_hand`), without autograd.
+    Takes (N, *input_shape), flattened; gives (N, num_outputs). Without hidden sizes it is softmax regression. A list of
+    activations has one for each hidden size, and may have one more, for the outputs. With `backward=manual` its
+    gradients come from formulas (see `by_hand`), without autograd. Raises UserError for a list of another length.
     """
-    block: list[Any] = ["batch_norm1d"] * batch_norm + ["activation"] + [{"dropout": dropout}] * (dropout > 0)
-    hidden = [layer for size in hidden_sizes for layer in ({"linear": size}, *block)]
+    each = activation if isinstance(activation, tuple) else (activation,) * len(hidden_sizes)
+    if len(each) - len(hidden_sizes) not in (0, 1):
+        raise UserError(
+            f"model.activation: there are {len(each)} for {len(hidden_sizes)} hidden layers. Give one for each, and "
+            "one more if the outputs are to have one."
+        )
+    hidden: list[Any] = []
+    for size, own in zip(hidden_sizes, each, strict=False):
+        block = ["batch_norm1d"] * batch_norm + [own] + [{"dropout": dropout}] * (dropout > 0)
+        hidden += [{"linear": size}, *block]
     flatten = ["flatten"] if len(input_shape) > 1 else []
-    model = layers((*flatten, *hidden, "output"), activation, init, input_shape=input_shape, num_classes=num_classes)
+    everything = (*flatten, *hidden, "output", *each[len(hidden_sizes) :])
+    model = layers(everything, init=init, input_shape=input_shape, num_outputs=num_outputs)
     if backward == "autograd":
         return model
     from dlexp.models.by_hand import ByHand

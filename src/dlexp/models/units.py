@@ -1,4 +1,4 @@
-"""Units that PyTorch has not: maxout, and the two step functions of hand-made networks."""
+"""What PyTorch has no module for: maxout, the step functions of hand-made networks, and branches."""
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ class Step(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply it to each element."""
-        return torch.heaviside(inputs, inputs.new_ones(()))
+        return (inputs >= 0).to(inputs.dtype)  # torch.heaviside would only fail later, in backward
 
 
 class IsZero(nn.Module):
@@ -31,3 +31,27 @@ class IsZero(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply it to each element."""
         return (inputs == 0).to(inputs.dtype)
+
+
+class Negate(nn.Module):
+    """−x."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Apply it to each element."""
+        return -inputs
+
+
+class Sum(nn.ModuleList):
+    """Gives every branch the same input, and adds what they give, of equal shapes."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the sum over the branches."""
+        return torch.stack([branch(inputs) for branch in self]).sum(0)
+
+
+class Concatenate(nn.ModuleList):
+    """Gives every branch the same input, and puts what they give side by side: (N, features₁ + features₂ + …, …)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the branches' outputs along dimension 1."""
+        return torch.cat([branch(inputs) for branch in self], 1)

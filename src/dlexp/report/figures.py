@@ -24,19 +24,20 @@ def draw(run: RunDirectory) -> None:
 
 
 def curves(rows: list[dict[str, float]]) -> "Figure":
-    """Return loss and accuracy against the epoch, every split in each."""
+    """Return the loss and the other metric (accuracy, say) against the epoch, every split in each."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     epochs = [row["epoch"] for row in rows]
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    metrics = [key.removeprefix("test/") for key in rows[0] if key.startswith("test/")]
+    for axes, metric in zip(figure.subplots(1, 2), metrics, strict=True):
         for split, (colour, style) in SPLITS.items():
             if f"{split}/{metric}" in rows[0]:
                 values = [row[f"{split}/{metric}"] for row in rows]
                 marker = "o" if len(rows) < 3 else None
                 axes.plot(epochs, values, style, color=colour, marker=marker, label=f"{split} ({values[-1]:.4g})")
-        axes.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
+        axes.set(xlabel="epoch", ylabel=(label := metric.replace("_", " ")), title=label.capitalize())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(title="at the last epoch")

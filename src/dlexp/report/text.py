@@ -1,10 +1,13 @@
 """Run directories as lines of text for a terminal."""
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dlexp.errors import UserError
-from dlexp.rundir import RunDirectory
+from dlexp.rundir import TRACE, RunDirectory
+
+WIDTH = 12  # numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -32,14 +35,18 @@ def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
 def result(run: RunDirectory) -> str:
     """Return what a run came to: its final metrics, what they cost, and where it lies."""
     content = run.read_json("result.json")
-    lines = [scores(content["final"]), ""]
-    if len(classes := content["test_classes"]["per_class"]) == 2:
+    by_sample = predictions(run)
+    lines = [part + "\n" for part in (trace(run), by_sample, scores(content["final"])) if part]
+    if values := content.get("test_values"):
+        lines += [table(["test", ""], ((key, value) for key, value in values.items() if value is not None)), ""]
+    if len(classes := content.get("test_classes", {}).get("per_class", ())) == 2 and not by_sample:
         shown = {key: value for key, value in content["test_classes"].items() if isinstance(value, float)}
         positive = {f"{key} of {name}": value for name in list(classes)[1:] for key, value in classes[name].items()}
         lines += [table(["test, with classes weighing alike", ""], (shown | positive).items()), ""]
     if selected := content["selected"]:
         lines.append(
-            f"Best by {selected['by']}: epoch {selected['epoch']}, test accuracy {selected['test/accuracy']:.4f}"
+            f"Best by {selected['by']}: epoch {selected['epoch']}, "
+            + ", ".join(f"{key} {value:.4f}" for key, value in selected.items() if key.startswith("test/"))
             + (f"; stopped early after epoch {content['epochs']}." if content["stopped_early"] else ".")
         )
     lines.append(
@@ -59,6 +66,7 @@ def reported(run: RunDirectory) -> str:
     config, result = run.read_config(), run.read_json("result.json")
     measured = {f"{split}/{name}": value for split, values in result["final"].items() for name, value in values.items()}
     measured |= {key: value for key, value in result.items() if key in ("parameters", "training_seconds")}
+    measured |= {"/".join(["trace", *place]): value for place, value in _traced(run).items()}
     rows = []
     for row in config.get("reference", []):
         conditions = {key: value for key, value in row.items() if key not in measured}
@@ -67,8 +75,36 @@ def reported(run: RunDirectory) -> str:
     return table(["", "reported", "measured"], rows) if rows else ""
 
 
+def trace(run: RunDirectory) -> str:
+    """Return trace.csv with a line for each tensor, rows in brackets: what the first steps did."""
+    tensors: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for (step, what, name, index), value in _traced(run).items():
+        row, _, _ = index.rpartition(" ")
+        tensors.setdefault((step, what, name), {}).setdefault(row, []).append(f"{value:.6g}")
+    lines, last = [], None
+    for (step, what, name), rows in tensors.items():
+        if step != last:
+            lines += ["", "before the first step" if step == "0" else f"step {step}"]
+            last = step
+        shown = [" ".join(row[:WIDTH] + ["…"] * (len(row) > WIDTH)) for row in rows.values()]
+        text = shown[0] if len(shown) == 1 else " ".join(f"[{row}]" for row in shown[:WIDTH])
+        lines.append(f"  {what:10} {name:16} {text}{' …' if len(shown) > WIDTH else ''}".rstrip())
+    return "\n".join(lines[1:])
+
+
+def predictions(run: RunDirectory) -> str:
+    """Return the samples that a config holds itself, with what the net makes of each; '' for other datasets."""
+    dataset = run.read_config()["dataset"]
+    if dataset["name"] != "inline":
+        return ""
+    inputs = dataset["inputs"] if dataset["test_inputs"] is None else dataset["test_inputs"]
+    with (run.path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        (_, *columns), *rows = csv.reader(file)
+    return table(["input", *columns], ([str(x), *map(_number, row[1:])] for x, row in zip(inputs, rows, strict=True)))
+
+
 def runs(directories: Iterable[RunDirectory]) -> str:
-    """Return a line a run: status, epoch, final accuracies, path."""
+    """Return a line a run: status, epoch, final accuracy (or what stands for it) of train and test, path."""
     rows: list[list[Any]] = []
     for run in directories:
         status = run.status()
@@ -76,9 +112,10 @@ def runs(directories: Iterable[RunDirectory]) -> str:
             final = run.read_json("result.json").get("final", {})
         except UserError:  # stopped before it was written, or damaged: a list goes on to the next run
             final = {}
-        accuracies = [final.get(split, {}).get("accuracy", "") for split in ("train", "test")]
-        rows.append([status.get("status", "unknown"), status.get("epoch", ""), *accuracies, str(run.path)])
-    return table(["status", "epoch", "train accuracy", "test accuracy", "run"], rows)
+        measure = next((name for name in final.get("test", ()) if name != "loss"), "")
+        values = [final.get(split, {}).get(measure, "") for split in ("train", "test")]
+        rows.append([status.get("status", "unknown"), status.get("epoch", ""), measure, *values, str(run.path)])
+    return table(["status", "epoch", "", "train", "test", "run"], rows)
 
 
 def _chosen(config: Mapping[str, Any], key: str) -> Any:
@@ -88,5 +125,24 @@ def _chosen(config: Mapping[str, Any], key: str) -> Any:
     return value["name"] if isinstance(value, Mapping) and "name" in value else value
 
 
+def _traced(run: RunDirectory) -> dict[tuple[str, str, str, str], float]:
+    if not (run.path / TRACE).exists():
+        return {}
+    with (run.path / TRACE).open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return {(row["step"], row["what"], row["name"], row["index"]): float(row["value"]) for row in rows}
+
+
+def _number(text: str) -> float | str:
+    if text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:  # a class's name
+        return text
+
+
 def _shown(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,15 @@
+"""Diabetes (Efron et al., 2004): ten measurements of 442 patients, and how the disease stood a year later."""
+
+from dlexp.data.source import Samples, Source
+
+
+def diabetes() -> Source:
+    """The samples that come with scikit-learn, in its order and as they were measured; regression."""
+    return Source(input_shape=(10,), value_names=("progression",), embedded=_read)
+
+
+def _read() -> dict[str, Samples]:
+    from sklearn.datasets import load_diabetes
+
+    bunch = load_diabetes(scaled=False)
+    return {"all": Samples(bunch.data.astype("float32"), bunch.target.astype("float32")[:, None])}

@@ -1,0 +1,130 @@
+"""Whether a job's dataset, model and loss fit together, found out before its first step."""
+
+import copy
+from typing import TYPE_CHECKING
+
+from dlexp.errors import UserError
+from dlexp.losses import Outputs, Targets
+
+if TYPE_CHECKING:
+    import torch
+
+    from dlexp.build import Job
+
+TRACEABLE = 10_000  # parameters; a step of such a net is half a megabyte of trace.csv
+
+
+def check_fit(job: "Job") -> None:
+    """Look at the targets, run the model on a few samples, and refuse what the loss does not take.
+
+    Raises UserError saying what to change.
+    """
+    import torch
+
+    from dlexp.models.by_hand import ByHand
+
+    _check_targets(job)
+    _check_pairs(job)
+    if job.config.trace_steps and (count := sum(p.numel() for p in job.model.parameters())) > TRACEABLE:
+        raise UserError(
+            f"trace_steps={job.config.trace_steps} writes every number down, and is for nets of up to {TRACEABLE:,} "
+            f"parameters, not {count:,}: log_gradients=true tells of larger ones."
+        )
+    inputs, targets = next(iter(job.batches.serve("train", min(8, job.batches.size("train")))))
+    devices = [job.device] if job.device.type == "cuda" else []
+    by_hand = isinstance(job.model, ByHand)
+    with torch.random.fork_rng(devices), torch.set_grad_enabled(not by_hand):
+        try:
+            outputs = job.model.eval()(inputs)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise UserError(f"The model cannot take inputs of shape {tuple(inputs.shape[1:])}: {error}") from error
+        job.model.train()
+    if not outputs.requires_grad and not by_hand and job.config.epochs:
+        raise UserError("No gradient gets through this model, to no weight at all: epochs=0 evaluates it as it is.")
+    outputs = outputs.detach()
+    _check_outputs(job, outputs, len(inputs))
+    if by_hand:
+        if job.penalty is not None or job.config.precision == "bfloat16":
+            raise UserError("model.backward=manual takes neither a regularizer nor precision=bfloat16.")
+        job.loss.by_hand(outputs, targets)
+    train_size = job.batches.size("train")
+    if job.batch_size == 1 or train_size % job.batch_size == 1:
+        try:
+            with torch.random.fork_rng(devices), torch.no_grad():
+                copy.deepcopy(job.model).train()(inputs[:1])
+        except ValueError as error:  # batch norm's: "Expected more than 1 value per channel when training"
+            raise UserError(
+                f"batch_size={job.batch_size} makes a batch of one of {train_size} samples, and batch norm cannot take "
+                f"the variance of one: choose another batch_size. ({error})"
+            ) from error
+
+
+def _check_targets(job: "Job") -> None:
+    """Refuse a loss that is for other targets than the dataset's, or a monitor that there will not be."""
+    source, loss = job.source, job.config.loss["name"]
+    kind: Targets = "classes" if source.class_names else "values" if source.value_names else "nothing"
+    if kind not in job.loss.takes:
+        fitting = {
+            "classes": "cross_entropy, say",
+            "values": "mse or half_squared_error",
+            "nothing": "output_matching",
+        }
+        raise UserError(
+            f"loss={loss} is not for dataset={job.config.dataset['name']}, whose targets are {kind}: take "
+            f"loss={fitting[kind]}."
+        )
+    if job.loss.one_node and len(source.class_names) != 2:
+        raise UserError(
+            f"loss={loss} is for two classes, not {len(source.class_names)}: dataset.positive_class=NAME "
+            "asks whether it is this one, or take loss=cross_entropy."
+        )
+    monitor = job.config.early_stopping.monitor.partition("/")[2]
+    if "validation" in job.batches.splits and monitor not in ("loss", job.measure.name):
+        raise UserError(
+            f"early_stopping.monitor=validation/{monitor}: there is validation/loss or "
+            f"validation/{job.measure.name} with this dataset and loss."
+        )
+
+
+def _check_pairs(job: "Job") -> None:
+    if job.loss.takes != ("nothing",):
+        return
+    sizes = [job.batch_size, *(job.batches.size(split) for split in job.batches.splits)]
+    if any(size % 2 for size in sizes) or (job.config.shuffle and job.steps_per_epoch > 1):
+        raise UserError(
+            f"loss={job.config.loss['name']} compares pairs of consecutive samples: it needs shuffle=false, and "
+            "an even batch_size and number of samples."
+        )
+
+
+def _check_outputs(job: "Job", outputs: "torch.Tensor", samples: int) -> None:
+    loss, source = job.config.loss["name"], job.source
+    wanted = 1 if job.loss.one_node else len(source.class_names or source.value_names)
+    if wanted and outputs.shape != (samples, wanted):
+        there_are = f"the dataset has {wanted} {'classes' if source.class_names else 'values'}"
+        raise UserError(
+            f"The model gives outputs of shape {tuple(outputs.shape[1:])}, but "
+            f"{f'loss={loss} is of one' if job.loss.one_node else there_are}. "
+            f"End model.layers with `output`, or `linear: {wanted}`."
+        )
+    kind = _kind(job.model, outputs)
+    if kind not in job.loss.accepts:
+        way_out = {
+            "probabilities": "drop the softmax or sigmoid at the end of the model: the losses apply it",
+            "log_probabilities": "take loss=nll, or drop log_softmax from the end of the model",
+            "logits": "end the model in log_softmax, or take loss=cross_entropy",
+        }[kind]
+        raise UserError(f"The model gives {kind.replace('_', '-')}, which loss={loss} does not take: {way_out}.")
+
+
+def _kind(model: "torch.nn.Module", outputs: "torch.Tensor") -> Outputs:
+    from torch import nn
+
+    def sums_to_one(values: "torch.Tensor") -> bool:
+        return values.shape[1] > 1 and bool(((values.sum(1) - 1).abs() < 1e-3).all())
+
+    ends_in_sigmoid = isinstance(model, nn.Sequential) and isinstance(model[-1], nn.Sigmoid)
+    outputs = outputs.float().flatten(1)
+    if ends_in_sigmoid or ((outputs >= 0).all() and sums_to_one(outputs)):
+        return "probabilities"
+    return "log_probabilities" if sums_to_one(outputs.exp()) else "logits"
