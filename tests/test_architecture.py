@@ -34,8 +34,11 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
         "losses",
         "regularizers",
         "measures",
+        "identities",
         "fit",
     },
+    "identities": {"models", "registry", "schema", "summary"},
+    "identity": {"build", "config", "identities", "registry", "rundir"},
     "fit": {"build", "losses", "models"},  # of build the type Job only
     "sweep": {"composition"},
     "evaluate": {"measures"},

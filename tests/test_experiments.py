@@ -1,13 +1,13 @@
 """Every experiment of the course runs: a few steps on a few samples, so that none can rot."""
 
 import pytest
-from conftest import train
 
 from dlexp.build import check
 from dlexp.composition import options
 from dlexp.config import load_config
 from dlexp.data import DATASETS
 from dlexp.sweep import expand
+from dlexp.verbs import work_of
 
 EXPERIMENTS = options("experiment")
 
@@ -23,7 +23,7 @@ def test_it_runs(name: str, request: pytest.FixtureRequest) -> None:
         small.append(f"data_dir={request.getfixturevalue('data_dir')}")
     if config.dataset["validation_fraction"]:
         small.append("dataset.validation_fraction=0.25")
-    run = train(*job, *small)
+    run = work_of(config)(check(load_config([*job, *small])))
     assert run.status()["status"] == "finished"
     assert run.path.is_relative_to(f"outputs/{name}"), "an experiment is found under its own name"
 

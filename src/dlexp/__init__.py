@@ -23,13 +23,14 @@ def train(overrides: Sequence[str] = ()) -> "Run":
     Raises dlexp.errors.UserError for a config that is wrong, JobError for a job that could not go on; after a signal,
     when the run is saved, KeyboardInterrupt or SystemExit, as Python would have.
     """
-    from dlexp import loop
     from dlexp.build import check
     from dlexp.config import load_config
     from dlexp.report.figures import draw
     from dlexp.run import Run
+    from dlexp.verbs import work_of
 
-    directory = loop.train(check(load_config(overrides)))
+    config = check(load_config(overrides))
+    directory = work_of(config)(config)
     _pass_on_signal(directory)
     draw(directory)
     return Run(directory.path)

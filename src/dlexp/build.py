@@ -28,6 +28,7 @@ from dlexp.data import augmentation
 from dlexp.data.source import Source
 from dlexp.errors import UserError
 from dlexp.fit import check_fit
+from dlexp.identities import IDENTITIES
 from dlexp.losses import LOSSES, Loss
 from dlexp.measures import ABSOLUTE_ERROR, ACCURACY, Measure
 from dlexp.models import MODELS
@@ -47,6 +48,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "scheduler": SCHEDULERS,
     "loss": LOSSES,
     "regularizer": REGULARIZERS,
+    "identity": IDENTITIES,
 }
 
 
@@ -185,11 +187,25 @@ def environment(job: Job) -> dict[str, Any]:
     """What besides the config decides a run's bits, and what tells where it came from."""
     import torch
 
+    cuda = job.device.type == "cuda"
+    return {
+        **origin(),
+        "device": str(job.device),
+        "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
+        "threads": job.config.threads,
+        "config_sha256": _config_sha256(job.config),
+        **job.hashes,
+    }
+
+
+def origin() -> dict[str, Any]:
+    """The command, the code and the machine."""
+    import torch
+
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    cuda = job.device.type == "cuda"
     return {
         "command": sys.argv,
         "directory": str(Path.cwd()),
@@ -200,11 +216,6 @@ def environment(job: Job) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "processor": torch.backends.cpu.get_cpu_capability(),
-        "device": str(job.device),
-        "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
-        "threads": job.config.threads,
-        "config_sha256": _config_sha256(job.config),
-        **job.hashes,
     }
 
 

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.errors import UserError, did_you_mean
 
-GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "experiment")
+GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
 _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError)
 
 
@@ -37,7 +37,7 @@ def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """
     parsed = [_single(override) for override in parse(overrides)]
     content = read_mapping(file)
-    if missing := [group for group in GROUPS if group != "experiment" and group not in content]:
+    if missing := [group for group in GROUPS if group not in ("identity", "experiment", *content)]:
         raise UserError(f"{file} is not the config of a run: it has no {', '.join(missing)}.")
     saved = compose([]) | content
     for override in parsed:

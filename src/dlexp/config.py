@@ -71,6 +71,7 @@ class Config:
     scheduler: Component
     loss: Component
     regularizer: Component
+    identity: Component
     name: Annotated[str, _inside_output_dir]
     epochs: Natural
     batch_size: Count | Literal["full"]

@@ -23,6 +23,8 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     if not any(override.startswith("stop_at=") for override in overrides):
         overrides = [*overrides, "stop_at=null"]
     config = check(load_config(overrides, file=run.path / "config.yaml"))
+    if config.identity["name"] != "none":
+        raise UserError(f"{run.path} worked out an identity: there is nothing to go on with.")
     done = run.status().get("epoch", 0)
     for key in ("epochs", "stop_at"):
         value = getattr(config, key)

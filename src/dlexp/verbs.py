@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from dlexp.config import Config
     from dlexp.rundir import RunDirectory
 
 OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 model=mlp model.hidden_sizes=[64,32]"
@@ -38,9 +39,7 @@ def train(arguments: Sequence[str]) -> int:
         return _sweep(options.overrides)
     config = check(load_config(options.overrides, file=options.config))
 
-    from dlexp import loop
-
-    return _conclude(loop.train(config))
+    return _conclude(work_of(config)(config))
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -217,6 +216,18 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
+def work_of(config: "Config") -> "Callable[[Config], RunDirectory]":
+    """What a config asks for: a net to be trained, or an identity to be worked out."""
+    if config.identity["name"] != "none":
+        from dlexp.identity import work_out
+
+        return work_out
+
+    from dlexp import loop
+
+    return loop.train
+
+
 def _sweep(overrides: Sequence[str]) -> int:
     """Run every job of a sweep, after all have been checked; a failed one is shown and does not stop the others."""
     from dlexp.build import check
@@ -226,13 +237,11 @@ def _sweep(overrides: Sequence[str]) -> int:
     jobs = expand(overrides)
     configs = [check(load_config(job)) for job in jobs]
 
-    from dlexp import loop
-
     code = 0
     for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
         print(f"\n{number}/{len(jobs)}  {' '.join(job)}", flush=True)
         try:
-            code = max(code, _conclude(loop.train(config)))
+            code = max(code, _conclude(work_of(config)(config)))
         except DlexpError as error:
             print(f"dlexp: {error}", file=sys.stderr)
             code = JobError.exit_code
@@ -250,7 +259,7 @@ def _conclude(run: "RunDirectory") -> int:
         print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: dlexp resume {run.path}")
         return 128 + int(signal)
     figures.draw(run)
-    print(text.result(run))
+    print(text.identity(run) if (run.path / "identity.csv").exists() else text.result(run))
     if status["status"] == "stopped":
         print(f"Stopped at epoch {status['epoch']}. Go on with: dlexp resume {run.path}")
     return 0

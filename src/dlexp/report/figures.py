@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlexp.rundir import METRICS, RunDirectory
@@ -14,13 +15,30 @@ SPLITS = {"train": ("#0072B2", "-"), "validation": ("#009E73", ":"), "test": ("#
 
 
 def draw(run: RunDirectory) -> None:
-    """Write curves.png and confusion_matrix.png for a run that has their tables; a stopped run may lack one."""
+    """Write a picture for each table that a run has and that is looked at rather than read."""
+    if (run.path / "trajectories.csv").exists():
+        _save(run, "trajectories.png", trajectories(_read_trajectories(run.path / "trajectories.csv")))
     if (run.path / METRICS).exists() and (rows := run.read_table(METRICS)):
         _save(run, "curves.png", curves(rows))
     if (run.path / "confusion_matrix.csv").exists():
         with (run.path / "confusion_matrix.csv").open(newline="", encoding="utf-8") as file:
             (_, *names), *counts = csv.reader(file)
         _save(run, "confusion_matrix.png", confusion_matrix(names, [[int(n) for n in row[1:]] for row in counts]))
+
+
+def trajectories(curves: dict[str, list[tuple[float, float]]]) -> "Figure":
+    """Return paths in the plane, a marker at their last points; one of a single point is a place."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    for (name, points), (colour, style) in zip(curves.items(), SPLITS.values(), strict=False):
+        x, y = zip(*points, strict=True)
+        axes.plot(x, y, style, color=colour, marker="o", markevery=[len(points) - 1], label=name)
+    axes.set(aspect="equal", xlabel="w₁", ylabel="w₂")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
 
 
 def curves(rows: list[dict[str, float]]) -> "Figure":
@@ -64,6 +82,14 @@ def confusion_matrix(names: list[str], counts: list[list[int]]) -> "Figure":
     axes.set(xlabel="predicted class", ylabel="true class", title=f"Test confusion matrix: {accuracy}")
     figure.colorbar(image, label="share of the true class", shrink=0.8)
     return figure
+
+
+def _read_trajectories(path: Path) -> dict[str, list[tuple[float, float]]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        curves: dict[str, list[tuple[float, float]]] = {}
+        for row in csv.DictReader(file):
+            curves.setdefault(row["curve"], []).append((float(row["x"]), float(row["y"])))
+    return curves
 
 
 def _save(run: RunDirectory, name: str, figure: "Figure") -> None:

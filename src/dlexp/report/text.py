@@ -92,6 +92,21 @@ def trace(run: RunDirectory) -> str:
     return "\n".join(lines[1:])
 
 
+def identity(run: RunDirectory) -> str:
+    """Return the two sides of each statement of identity.csv, their first numbers, and their largest difference."""
+    with (run.path / "identity.csv").open(newline="", encoding="utf-8") as file:
+        numbers: dict[str, list[tuple[str, str]]] = {}
+        for row in csv.DictReader(file):
+            numbers.setdefault(row["statement"], []).append((_short(row["left"]), _short(row["right"])))
+    rows = []
+    for side in run.read_json("result.json")["sides"]:
+        both = zip(*numbers[side["statement"]], strict=True)
+        left, right = (" ".join([*values[:4], *["…"] * (len(values) > 4)]) for values in both)
+        difference = f"{side['difference']:.1e}" if side["difference"] else "0"
+        rows.append([side["statement"], left, right, difference])
+    return table(["", "one side", "the other", "difference"], rows) + f"\n\n{run.path}"
+
+
 def predictions(run: RunDirectory) -> str:
     """Return the samples that a config holds itself, with what the net makes of each; '' for other datasets."""
     dataset = run.read_config()["dataset"]
@@ -131,6 +146,10 @@ def _traced(run: RunDirectory) -> dict[tuple[str, str, str, str], float]:
     with (run.path / TRACE).open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         return {(row["step"], row["what"], row["name"], row["index"]): float(row["value"]) for row in rows}
+
+
+def _short(number: str) -> str:
+    return f"{float(number):,.0f}" if float(number).is_integer() else f"{float(number):.6g}"
 
 
 def _number(text: str) -> float | str:

@@ -1,0 +1,40 @@
+"""What an identity gives: two ways to the same numbers, and curves to be drawn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A statement, and its two sides as arrays, tensors or numbers of equal shape.
+
+    `tolerance` is the largest difference that rounding explains; None where the sides are said to be near, not equal.
+    """
+
+    statement: str
+    left: Any
+    right: Any
+    tolerance: float | None = 1e-10
+
+    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both sides, float64 and flat."""
+        left, right = (np.asarray(side, np.float64) for side in (self.left, self.right))
+        assert left.shape == right.shape, self.statement
+        return left.ravel(), right.ravel()
+
+    @property
+    def difference(self) -> float:
+        """The largest absolute difference."""
+        left, right = self.numbers()
+        return float(np.abs(left - right).max())
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """The sides of an identity; `curves` name points (n, 2) in the plane."""
+
+    sides: Sequence[Sides]
+    curves: Mapping[str, np.ndarray] = field(default_factory=dict)

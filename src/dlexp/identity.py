@@ -1,0 +1,44 @@
+"""Works an identity out, and leaves a run directory with its two sides."""
+
+import sys
+from pathlib import Path
+
+from dlexp.build import origin
+from dlexp.config import Config
+from dlexp.errors import JobError
+from dlexp.identities import IDENTITIES
+from dlexp.registry import import_modules
+from dlexp.rundir import RunDirectory
+
+
+def work_out(config: Config) -> RunDirectory:
+    """Compute both sides of a checked config's identity; write identity.csv, result.json, trajectories.csv.
+
+    Raises JobError, after everything is written, where sides differ by more than rounding.
+    """
+    demonstration = IDENTITIES.build(config.identity, import_modules(config.imports))
+    assert demonstration is not None, "the caller has looked"
+    run = RunDirectory.create(Path(config.output_dir), config.name)
+    with run.locked():
+        run.write_json("environment.json", origin())
+        run.write_config(config.to_mapping())
+        rows = []
+        for pair in demonstration.sides:
+            numbers = zip(*(side.tolist() for side in pair.numbers()), strict=True)
+            rows += [(pair.statement, i, left, right, abs(left - right)) for i, (left, right) in enumerate(numbers)]
+        run.write_table("identity.csv", ["statement", "index", "left", "right", "difference"], rows)
+        if demonstration.curves:
+            points = [(name, *point) for name, curve in demonstration.curves.items() for point in curve.tolist()]
+            run.write_table("trajectories.csv", ["curve", "x", "y"], points)
+        sides = [
+            {"statement": pair.statement, "difference": pair.difference, "tolerance": pair.tolerance}
+            for pair in demonstration.sides
+        ]
+        run.write_json("result.json", {"status": "finished", "sides": sides})
+        wrong = [p for p in demonstration.sides if p.tolerance is not None and not p.difference <= p.tolerance]
+        run.write_status("failed" if wrong else "finished", epoch=0, step=0)
+    for pair in wrong:
+        print(f"{pair.statement}: the sides differ by {pair.difference:.2g}.", file=sys.stderr)
+    if wrong:
+        raise JobError(f"{len(wrong)} of {len(sides)} statements do not hold: see {run.path}/identity.csv.")
+    return run
