@@ -6,8 +6,8 @@ from dlexp.build import check
 from dlexp.composition import options
 from dlexp.config import load_config
 from dlexp.data import DATASETS
+from dlexp.launch import work_of
 from dlexp.sweep import expand
-from dlexp.verbs import work_of
 
 EXPERIMENTS = options("experiment")
 

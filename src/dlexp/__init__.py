@@ -25,9 +25,9 @@ def train(overrides: Sequence[str] = ()) -> "Run":
     """
     from dlexp.build import check
     from dlexp.config import load_config
+    from dlexp.launch import work_of
     from dlexp.report.figures import draw
     from dlexp.run import Run
-    from dlexp.verbs import work_of
 
     config = check(load_config(overrides))
     directory = work_of(config)(config)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dlexp import evaluate
+from dlexp.boundary import write_boundary
 from dlexp.build import Job
 from dlexp.data.source import Source
 from dlexp.measures import Measure
@@ -23,6 +24,7 @@ def write_results(session: Session, *, finished: bool) -> None:
     final, outputs = evaluate_splits(job)
     write = _write_classes if job.source.class_names else _write_values
     figures = write(run, job.source, outputs["test"], job.batches.targets("test"))
+    write_boundary(job, run)
     samples = job.batches.size("train") * progress.epoch
     run.write_json(
         "result.json",

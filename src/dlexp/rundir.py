@@ -19,6 +19,7 @@ from dlexp.errors import JobError, UserError
 
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
+BOUNDARY, POINTS = "boundary.csv", "points.csv"
 
 
 class Table:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -23,6 +24,14 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     swept = [override for override in parsed if override.is_sweep_override()]
     factors = [_values(override) for override in [*declared, *swept]]
     return [[*fixed, *combination] for combination in itertools.product(*factors)]
+
+
+def varied(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Return, for each job, the keys in which the jobs differ and its values."""
+    values = [{o.key_or_group: o.value() for o in parse(job)} for job in jobs]
+    keys = dict.fromkeys(key for job in values for key in job)
+    differing = [key for key in keys if any(job.get(key) != values[0].get(key) for job in values)]
+    return [{key: job.get(key) for key in differing} for job in values]
 
 
 def _values(override: Override) -> list[str]:

@@ -4,13 +4,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
-
-if TYPE_CHECKING:
-    from dlexp.config import Config
-    from dlexp.rundir import RunDirectory
+from dlexp.errors import UserError, did_you_mean
+from dlexp.launch import conclude, sweep, work_of
 
 OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 model=mlp model.hidden_sizes=[64,32]"
 
@@ -36,10 +32,10 @@ def train(arguments: Sequence[str]) -> int:
     if options.multirun and options.config:
         raise UserError("-m expands what the groups compose, and cannot start from --config.")
     if options.multirun:
-        return _sweep(options.overrides)
+        return sweep(options.overrides)
     config = check(load_config(options.overrides, file=options.config))
 
-    return _conclude(work_of(config)(config))
+    return conclude(work_of(config)(config))
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -68,7 +64,7 @@ def resume(arguments: Sequence[str]) -> int:
 
     from dlexp import loop
 
-    return _conclude(loop.train(config, run.directory))
+    return conclude(loop.train(config, run.directory))
 
 
 def evaluate(arguments: Sequence[str]) -> int:
@@ -214,55 +210,6 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": list_,
     "data": data,
 }
-
-
-def work_of(config: "Config") -> "Callable[[Config], RunDirectory]":
-    """What a config asks for: a net to be trained, or an identity to be worked out."""
-    if config.identity["name"] != "none":
-        from dlexp.identity import work_out
-
-        return work_out
-
-    from dlexp import loop
-
-    return loop.train
-
-
-def _sweep(overrides: Sequence[str]) -> int:
-    """Run every job of a sweep, after all have been checked; a failed one is shown and does not stop the others."""
-    from dlexp.build import check
-    from dlexp.config import load_config
-    from dlexp.sweep import expand
-
-    jobs = expand(overrides)
-    configs = [check(load_config(job)) for job in jobs]
-
-    code = 0
-    for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
-        print(f"\n{number}/{len(jobs)}  {' '.join(job)}", flush=True)
-        try:
-            code = max(code, _conclude(work_of(config)(config)))
-        except DlexpError as error:
-            print(f"dlexp: {error}", file=sys.stderr)
-            code = JobError.exit_code
-        if code > 128:
-            break
-    return code
-
-
-def _conclude(run: "RunDirectory") -> int:
-    """Draw and print what a run came to; a signal wanted it to end at once."""
-    from dlexp.report import figures, text
-
-    status = run.status()
-    if signal := status.get("signal"):
-        print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: dlexp resume {run.path}")
-        return 128 + int(signal)
-    figures.draw(run)
-    print(text.identity(run) if (run.path / "identity.csv").exists() else text.result(run))
-    if status["status"] == "stopped":
-        print(f"Stopped at epoch {status['epoch']}. Go on with: dlexp resume {run.path}")
-    return 0
 
 
 def _parser(verb: Callable[..., int]) -> argparse.ArgumentParser:

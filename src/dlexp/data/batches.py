@@ -54,6 +54,14 @@ class Batches:
         """The targets (N,), or (N, values), in the split's own order."""
         return self._splits[split][1]
 
+    def raw(self, split: str) -> Tensor:
+        """The inputs (N, features) of tabular data in their own units, in the split's own order."""
+        return (self._splits[split][0] - self._shift) / self._scale
+
+    def normalized(self, raw: Tensor) -> Tensor:
+        """What the model sees of inputs (N, features) in their own units."""
+        return raw * self._scale + self._shift
+
     def serve(
         self, split: str, batch_size: int, order: Tensor | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:

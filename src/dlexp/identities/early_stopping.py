@@ -8,8 +8,8 @@ from dlexp.schema import Count, Positive
 
 
 def early_stopping_is_l2(
-    eigenvalues: tuple[Positive, Positive] = (1.0, 0.2),
-    optimum: tuple[float, float] = (2.0, 1.5),
+    eigenvalues: tuple[Positive, Positive] = (1.0, 0.1),
+    optimum: tuple[float, float] = (0.5, 2.0),
     angle: float = 0.5,
     learning_rate: Positive = 0.05,
     steps: Count = 30,
@@ -38,7 +38,7 @@ def early_stopping_is_l2(
     alphas = values * left / (1 - left)
     alpha = 1 / (steps * learning_rate)
     fitted = float(minimize_scalar(lambda a: np.linalg.norm(decayed(a) - stopped), (alpha / 10, alpha)).x)
-    strengths = alpha * np.logspace(4, 0, 60)
+    strengths = fitted * np.logspace(4, 0, 60)
     return Demonstration(
         [
             Sides("w after τ steps = Q (1 − (1 − ε Λ)^τ) Qᵀ w*", stopped, q @ ((1 - left) * (q.T @ best))),
@@ -55,7 +55,7 @@ def early_stopping_is_l2(
         ],
         curves={
             "gradient descent, a point a step": np.array(path),
-            "weight decay, from strong to 1 / (τ ε)": np.array([decayed(strength) for strength in strengths]),
+            "weight decay, down to the nearest α": np.array([decayed(strength) for strength in strengths]),
             "w*": best[None],
         },
     )

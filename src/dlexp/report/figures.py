@@ -3,27 +3,73 @@
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dlexp.rundir import METRICS, RunDirectory
+from dlexp.rundir import BOUNDARY, METRICS, POINTS, RunDirectory
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles do it in grey.
 SPLITS = {"train": ("#0072B2", "-"), "validation": ("#009E73", ":"), "test": ("#D55E00", "--")}
+CLASSES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs too
 
 
 def draw(run: RunDirectory) -> None:
     """Write a picture for each table that a run has and that is looked at rather than read."""
+    if (run.path / BOUNDARY).exists():
+        save(run, "boundary.png", decision_boundary(run))
     if (run.path / "trajectories.csv").exists():
-        _save(run, "trajectories.png", trajectories(_read_trajectories(run.path / "trajectories.csv")))
+        save(run, "trajectories.png", trajectories(_read_trajectories(run.path / "trajectories.csv")))
     if (run.path / METRICS).exists() and (rows := run.read_table(METRICS)):
-        _save(run, "curves.png", curves(rows))
+        save(run, "curves.png", curves(rows))
     if (run.path / "confusion_matrix.csv").exists():
         with (run.path / "confusion_matrix.csv").open(newline="", encoding="utf-8") as file:
             (_, *names), *counts = csv.reader(file)
-        _save(run, "confusion_matrix.png", confusion_matrix(names, [[int(n) for n in row[1:]] for row in counts]))
+        save(run, "confusion_matrix.png", confusion_matrix(names, [[int(n) for n in row[1:]] for row in counts]))
+
+
+def decision_boundary(run: RunDirectory) -> "Figure":
+    """Return the plane as one net sees it, with the samples."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 5), layout="constrained")
+    axes = figure.subplots()
+    boundary(axes, run)
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def boundary(axes: "Axes", run: RunDirectory) -> None:
+    """Colour the plane by the class that the net sees there, paler where it is less sure; train's points are hollow."""
+    import numpy as np
+
+    with (run.path / BOUNDARY).open(newline="", encoding="utf-8") as file:
+        (_, _, *names), *rows = csv.reader(file)
+    numbers = np.array(rows, float)
+    side = round(len(rows) ** 0.5)
+    colours = np.array(
+        [[int(CLASSES[i % len(CLASSES)][k : k + 2], 16) / 255 for k in (1, 3, 5)] for i in range(len(names))]
+    )
+    probabilities = numbers[:, 2:].reshape(side, side, len(names)).transpose(1, 0, 2)
+    mixed = 0.5 + 0.5 * (probabilities @ colours)
+    extent = (numbers[0, 0], numbers[-1, 0], numbers[0, 1], numbers[-1, 1])
+    axes.imshow(mixed, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
+    with (run.path / POINTS).open(newline="", encoding="utf-8") as file:
+        points = list(csv.DictReader(file))
+    for i, name in enumerate(names):
+        colour = CLASSES[i % len(CLASSES)]
+        for split, face in (("train", "none"), ("test", colour)):
+            chosen = [p for p in points if p["target"] == name and p["split"] == split]
+            x, y = ([float(p[axis]) for p in chosen] for axis in "xy")
+            style: dict[str, Any] = {
+                "facecolors": face,
+                "edgecolors": colour,
+                "linewidths": 0.8,
+                "marker": "os^vDXP"[i % 7],
+            }
+            axes.scatter(x, y, 9, label=f"{name}, {split}", **style)
 
 
 def trajectories(curves: dict[str, list[tuple[float, float]]]) -> "Figure":
@@ -92,7 +138,8 @@ def _read_trajectories(path: Path) -> dict[str, list[tuple[float, float]]]:
     return curves
 
 
-def _save(run: RunDirectory, name: str, figure: "Figure") -> None:
+def save(run: RunDirectory, name: str, figure: "Figure") -> None:
+    """Write a figure into the run's directory."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     run.write_atomically(name, content.getvalue())

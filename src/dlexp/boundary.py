@@ -1,0 +1,37 @@
+"""Where in the plane a net of two features sees which class: for the picture of its decision boundary."""
+
+import torch
+
+from dlexp import evaluate
+from dlexp.build import Job
+from dlexp.rundir import BOUNDARY, POINTS, RunDirectory
+
+SIDE = 101  # points of the grid along each axis
+MARGIN = 0.05  # of the samples' extent, beyond them
+
+
+def write_boundary(job: Job, run: RunDirectory) -> None:
+    """Write boundary.csv, every class's probability on a grid, and points.csv, the samples; in the features' own units.
+
+    Does nothing where inputs are not two features, or targets are not classes.
+    """
+    if job.source.input_shape != (2,) or not job.source.class_names:
+        return
+    names = job.source.class_names
+    points = {split: job.batches.raw(split) for split in job.batches.splits}
+    everywhere = torch.cat(list(points.values()))
+    low, high = everywhere.amin(0), everywhere.amax(0)
+    low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
+    axes = (torch.linspace(a, b, SIDE, dtype=job.dtype) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+    grid = torch.cartesian_prod(*axes).to(job.device)
+    with torch.inference_mode(), job.autocast():
+        outputs = job.model.eval()(job.batches.normalized(grid)).float()
+    _, probabilities = evaluate.classify(outputs)
+    rows = torch.cat([grid, probabilities.to(grid.dtype)], 1).tolist()
+    run.write_table(BOUNDARY, ["x", "y", *names], ([f"{number:.6g}" for number in row] for row in rows))
+    samples = [
+        (split, *point, names[target])
+        for split, inputs in points.items()
+        for point, target in zip(inputs.tolist(), job.batches.targets(split).tolist(), strict=True)
+    ]
+    run.write_table(POINTS, ["split", "x", "y", "target"], samples)

@@ -1,0 +1,113 @@
+"""Pictures and a table of several runs that differ in a few keys: what a sweep came to."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlexp.report.figures import boundary, save
+from dlexp.report.text import table
+from dlexp.rundir import BOUNDARY, GRADIENTS, RunDirectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Varied = Mapping[str, Any]  # the keys in which the runs of a sweep differ, with one run's values
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
+MARKERS = "os^vDXP"
+
+
+def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
+    """Return a line for each run: what varied, its final metrics on train and test, and its training time."""
+    rows = []
+    names: list[str] = []
+    for varied, run in runs:
+        result = run.read_json("result.json")
+        final = result["final"]
+        names = list(final["test"])
+        metrics = [final[split][name] for name in names for split in ("train", "test")]
+        rows.append([*map(label, varied.values()), *metrics, f"{result['training_seconds']:.1f} s"])
+    if not rows:
+        return ""
+    header = [f"{split} {name}" for name in names for split in ("train", "test")]
+    return table([*(key.removeprefix("model.") for key in runs[0][0]), *header, "time"], rows)
+
+
+def draw(runs: Sequence[tuple[Varied, RunDirectory]], first: Path) -> list[Path]:
+    """Write the pictures that the runs have tables for beside the `first` run, under its name; return their paths."""
+    written = []
+    for name, picture in ((GRADIENTS, gradients), (BOUNDARY, boundaries)):
+        drawable = [(varied, run) for varied, run in runs if (run.path / name).exists()]
+        if drawable:
+            path = first.with_name(f"sweep_{first.name}_{Path(name).stem}.png")
+            save(RunDirectory(first.parent), path.name, picture(drawable))
+            written.append(path)
+    return written
+
+
+def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
+    """Return the norms of each layer's weight gradient after the last epoch, against the layer's number.
+
+    A column of panels for each value of all varied keys but the last, whose values are lines; L1 above, L2 below.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    panels: dict[str, list[tuple[str, list[dict[str, str]]]]] = {}
+    for varied, run in runs:
+        *outer, last = [*varied.values()] or [""]
+        with (run.path / GRADIENTS).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        at_last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
+        panels.setdefault(", ".join(map(label, outer)), []).append((label(last), at_last))
+    figure = Figure(figsize=(max(6.0, 3.0 * len(panels)), 6), layout="constrained")
+    grid = figure.subplots(2, len(panels), sharey="row", squeeze=False)
+    for column, (title, lines) in enumerate(panels.items()):
+        for axes, norm in zip(grid[:, column], ("l1", "l2"), strict=True):
+            for i, (name, rows) in enumerate(lines):
+                layers, norms = [int(row["layer"]) for row in rows], [float(row[norm]) for row in rows]
+                style: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+                axes.plot(layers, [value or None for value in norms], label=name, markersize=4, **style)
+                if zeros := norms.count(0.0):  # which a logarithmic axis cannot show
+                    text = f"{name}: 0 in {zeros} of {len(norms)}"
+                    axes.text(0.97, 0.03 + 0.08 * i, text, transform=axes.transAxes, ha="right", color=style["color"])
+            axes.set(yscale="log", title=title if norm == "l1" else "")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(alpha=0.3)
+        grid[1, column].set_xlabel("layer")
+    grid[0, 0].set_ylabel("L1 norm of the gradient")
+    grid[1, 0].set_ylabel("L2 norm of the gradient")
+    grid[0, 0].legend()
+    return figure
+
+
+def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
+    """Return the decision boundary of each run: a row for each value of all varied keys but the last."""
+    from matplotlib.figure import Figure
+
+    rows: dict[str, dict[str, RunDirectory]] = {}
+    for varied, run in runs:
+        *outer, last = [*varied.values()] or [""]
+        rows.setdefault(", ".join(map(label, outer)), {})[label(last)] = run
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    figure = Figure(figsize=(2.6 * len(columns) + 0.6, 2.6 * len(rows) + 0.4), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for line, (title, row) in zip(grid, rows.items(), strict=True):
+        for axes, name in zip(line, columns, strict=True):
+            axes.set(xticks=[], yticks=[])
+            if name in row:
+                boundary(axes, row[name])
+                accuracy = row[name].read_json("result.json")["final"]["test"]["accuracy"]
+                axes.set_title(f"{name}: {accuracy:.2f}", fontsize=10)
+        line[0].set_ylabel(title)
+    return figure
+
+
+def label(value: Any) -> str:
+    """Return a value as a short text: [5, 5, 5, 5] is 4 × 5, and {leaky_relu: 0.2} is leaky_relu 0.2."""
+    if isinstance(value, list):
+        same = len(value) > 1 and all(item == value[0] for item in value)
+        return f"{len(value)} × {value[0]}" if same else "-".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {label(item)}" for key, item in value.items())
+    return str(value)
