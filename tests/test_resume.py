@@ -12,6 +12,7 @@ import torch
 from conftest import SMALL_CNN, only_run, resume, start, timeless, train
 
 from dlexp import checkpoint
+from dlexp.build import config_sha256
 from dlexp.errors import UserError
 from dlexp.rundir import RunDirectory
 
@@ -229,3 +230,15 @@ def test_a_second_process_is_told_who_holds_the_run() -> None:
     assert process.returncode == 2
     assert f"in use by process {os.getpid()}" in errors
     assert run.status()["status"] == "stopped"
+
+
+def test_a_run_of_an_older_version_goes_on_without_the_keys_it_never_had() -> None:
+    whole, old = train("epochs=4", "name=whole"), train("epochs=4", "stop_at=2", "name=old")
+    config = old.read_config()
+    for key in ("shuffle", "trace_steps", "evaluate_every_n_steps", "log_units", "identity"):
+        del config[key]
+    old.write_config(config)
+    old.write_json("environment.json", {**old.read_json("environment.json"), "config_sha256": config_sha256(config)})
+    stopped = resume(old, "stop_at=3")
+    assert "shuffle" not in stopped.read_config(), "its config stays its own"
+    assert_same_end(whole, resume(stopped))

@@ -13,7 +13,7 @@ import platform
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +193,7 @@ def environment(job: Job) -> dict[str, Any]:
         "device": str(job.device),
         "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
         "threads": job.config.threads,
-        "config_sha256": _config_sha256(job.config),
+        "config_sha256": config_sha256(job.config.to_mapping()),
         **job.hashes,
     }
 
@@ -248,10 +248,10 @@ def _dtype(config: Config) -> "torch.dtype":
     return torch.float64 if config.precision == "float64" else torch.float32
 
 
-def _config_sha256(config: Config) -> str:
+def config_sha256(mapping: Mapping[str, Any]) -> str:
     """The hash of what makes a run this experiment: all but where it runs and lies, how far, and how often saved."""
     free = {key.split(".")[0] for key in CHANGEABLE} | {"output_dir", "name", "reference"}
-    deciding = {key: value for key, value in config.to_mapping().items() if key not in free}
+    deciding = {key: value for key, value in mapping.items() if key not in free}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from dlexp.display import Display
 from dlexp.finish import write_results
 from dlexp.models.by_hand import ByHand
 from dlexp.records import evaluate_held_out, log_evaluation, log_gradients, log_step, log_units
-from dlexp.resumption import check_same_ground
+from dlexp.resumption import check_same_ground, kept_config
 from dlexp.rundir import METRICS, RunDirectory
 from dlexp.session import Session
 from dlexp.signals import StopRequest
@@ -33,7 +33,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     # --- Everything is built and checked before a directory is made.
     job = build(config)
     config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
-    ground = environment(job)
+    ground, resumed = environment(job), run is not None
     if run is not None:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
@@ -59,7 +59,8 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             print(warning, file=sys.stderr)
         if progress.step == 0:
             run.write_json("environment.json", ground)
-        run.write_config(config.to_mapping())  # the last file that makes a directory a run that can be resumed
+        # The last file that makes a directory a run that can be resumed.
+        run.write_config(kept_config(config, run) if resumed else config.to_mapping())
         run.write_status("running", **session.whereabouts())
         trace = Trace(session) if config.trace_steps else None
 

@@ -1,8 +1,9 @@
 """What may change when a run goes on, and what must not."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from dlexp.build import Job, check, environment
+from dlexp.build import Job, check, config_sha256, environment
 from dlexp.config import CHANGEABLE, Config, load_config
 from dlexp.errors import UserError
 from dlexp.rundir import RunDirectory
@@ -33,6 +34,21 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     return config
 
 
+def kept_config(config: Config, run: RunDirectory) -> dict[str, Any]:
+    """Return config.yaml of a run that goes on: its own keys, though today's version may have more, as far as changed.
+
+    So its hash stays the one that environment.json has.
+    """
+    kept = run.read_config()
+    for key in CHANGEABLE:
+        group, _, option = key.rpartition(".")
+        if group:
+            kept[group][option] = getattr(getattr(config, group), option)
+        else:
+            kept[key] = getattr(config, key)
+    return kept
+
+
 def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
     """Return what keeps the rest of a run from being bit-exact (other versions, device, threads), for a warning.
 
@@ -42,7 +58,7 @@ def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
     for key in ("data_sha256", "split_sha256"):
         if then.get(key) != here[key]:
             raise UserError(f"{run.path} was trained on other data than are in data_dir now ({key} differs).")
-    if then.get("config_sha256") != here["config_sha256"]:
+    if then.get("config_sha256") != config_sha256(run.read_config()):
         raise UserError(f"{run.path}/config.yaml was edited: a run stays the same experiment. Start a new one from it.")
     before = run.read_config().get("epochs")
     if job.config.epochs != before and job.schedule.fixed_length:
