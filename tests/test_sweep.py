@@ -1,13 +1,24 @@
 """A sweep: what it expands to, and that one job's failure does not stop the others."""
 
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import start, train
+from test_resume import assert_same_end
 
-from dlexp import cli
+from dlexp import cli, tasks
+from dlexp.build import check
+from dlexp.config import load_config
 from dlexp.errors import UserError
 from dlexp.rundir import find_runs
 from dlexp.sweep import expand
+
+EXPLODING = ["optimizer=sgd", "optimizer.lr=1e30,0.1", "model.hidden_sizes=[64,64]", "epochs=20"]
 
 
 def test_every_combination_the_last_key_fastest() -> None:
@@ -40,12 +51,162 @@ def test_a_job_that_does_not_fit_does_not_stop_the_others(capsys: pytest.Capture
     assert [run.status()["status"] for run in find_runs(Path("outputs"))] == ["finished"]
 
 
+SWEEP = ["train", "-m", "batch_size=32,64", "seed=range(2)", "epochs=3"]
+
+
 def test_a_failed_job_is_shown_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    exploding = ["optimizer=sgd", "optimizer.lr=1e30,0.1", "model.hidden_sizes=[64,64]", "epochs=20"]
-    assert cli.main(["train", "-m", *exploding]) == 1
+    assert cli.main(["train", "-m", *EXPLODING]) == 1
     output, errors = capsys.readouterr()
-    assert "1/2" in output and "2/2" in output and "not a finite number" in errors
-    assert [run.status()["status"] for run in find_runs(Path("outputs"))].count("finished") == 1
+    assert "2 jobs: 2 to run" in output and "finished  optimizer.lr=0.1" in output
+    assert "failed  optimizer.lr=1e+30: The loss became" in errors
+    assert sorted(run.status()["status"] for run in find_runs(Path("outputs"))) == ["failed", "finished"]
+    assert cli.main(["train", "-m", *EXPLODING, "--dry-run"]) == 0
+    assert "1 failed before, 1 done" in capsys.readouterr().out
+    assert cli.main(["train", "-m", *EXPLODING, "--retry-failed"]) == 1
+    assert "1/1  failed  optimizer.lr=1e+30" in capsys.readouterr().err
+    assert len(find_runs(Path("outputs"))) == 2, "it went on where it lay"
+
+
+def test_fail_fast_starts_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "-m", *EXPLODING, "jobs=1", "--fail-fast"]) == 1
+    assert "1 jobs were not started" in capsys.readouterr().err
+    assert [run.status()["status"] for run in find_runs(Path("outputs"))] == ["failed"]
+
+
+def test_the_same_command_runs_only_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(SWEEP) == 0
+    first = {run.path: (run.path / "metrics.csv").read_bytes() for run in find_runs(Path("outputs"))}
+    assert len(first) == 4
+    assert cli.main(SWEEP) == 0
+    assert "4 jobs: 4 done." in capsys.readouterr().out
+    assert cli.main([*SWEEP[:3], "seed=range(3)", "epochs=3"]) == 0
+    assert "6 jobs: 4 done, 2 to run" in capsys.readouterr().out
+    shutil.move(next(iter(first)), Path("outputs") / "moved")
+    shutil.rmtree(list(first)[1])
+    assert cli.main([*SWEEP[:3], "seed=range(3)", "epochs=3", "--dry-run"]) == 0
+    assert "5 done, 1 to run" in capsys.readouterr().out, "what was moved is found, what was deleted is missing"
+    assert all((path / "metrics.csv").read_bytes() == first[path] for path in list(first)[2:])
+
+
+def test_more_epochs_extend_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(SWEEP) == 0
+    longer = [*SWEEP[:-1], "epochs=5"]
+    assert cli.main(longer) == 0
+    assert "4 jobs: 4 to be extended" in capsys.readouterr().out
+    runs = find_runs(Path("outputs"))
+    assert len(runs) == 4 and {run.read_json("result.json")["epochs"] for run in runs} == {5}
+    whole = train("batch_size=32", "seed=1", "epochs=5", "threads=1", "output_dir=whole")
+    extended = next(r for r in runs if (c := r.read_config())["batch_size"] == 32 and c["seed"] == 1)
+    assert_same_end(whole, extended)
+    assert cli.main(SWEEP) == 0
+    assert "4 jobs: 4 to run" in capsys.readouterr().out, "a run of five epochs is none of three"
+
+
+def test_a_schedule_planned_for_fewer_epochs_is_not_extended() -> None:
+    sweep = ["train", "-m", "scheduler=cosine", "seed=1,2"]
+    assert cli.main([*sweep, "epochs=2"]) == 0 and cli.main([*sweep, "epochs=3"]) == 0
+    assert sorted(run.read_json("result.json")["epochs"] for run in find_runs(Path("outputs"))) == [2, 2, 3, 3]
+
+
+def test_fresh_runs_everything_anew_and_twins_are_one() -> None:
+    assert cli.main(["train", "-m", "seed=1,1", "epochs=1"]) == 0
+    assert len(find_runs(Path("outputs"))) == 1
+    assert cli.main(["train", "-m", "seed=1,1", "epochs=1", "--fresh"]) == 0
+    assert len(find_runs(Path("outputs"))) == 2
+
+
+def test_another_config_data_or_code_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = check(load_config(["threads=1"]))
+    key = tasks.job_key(config, {})
+    assert key == tasks.job_key(check(load_config(["threads=2", "epochs=7", "name=other", "jobs=3"])), {})
+    assert key != tasks.job_key(check(load_config(["seed=1"])), {})
+    assert key != tasks.job_key(check(load_config(["dataset.split_seed=1"])), {})
+    monkeypatch.setattr(tasks, "code_sha256", lambda imports: "edited")
+    assert key != tasks.job_key(config, {})
+    monkeypatch.undo()
+    monkeypatch.setattr(tasks.data, "sha256_of", lambda *_: "other data")
+    assert key != tasks.job_key(config, {})
+
+
+def test_parallel_and_serial_sweeps_give_the_same_bits() -> None:
+    config = ["train", "-m", "dataset=digits", "seed=range(3)", "model.dropout=0.2", "epochs=2"]
+    assert cli.main([*config, "jobs=1", "output_dir=serial"]) == 0
+    assert cli.main([*config, "jobs=2", "output_dir=parallel"]) == 0
+    serial, parallel = ({r.read_config()["seed"]: r for r in find_runs(Path(d))} for d in ("serial", "parallel"))
+    assert serial.keys() == parallel.keys() == {0, 1, 2}
+    for seed in serial:
+        assert_same_end(serial[seed], parallel[seed])
+
+
+def test_a_worker_that_is_killed_is_one_failed_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import os, signal\nfrom dlexp.models.mlp import mlp\n"
+        "def dies(when: int = 0, *, input_shape, num_outputs):\n"
+        "    if when == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return mlp(input_shape=input_shape, num_outputs=num_outputs)\n"
+    )
+    sweep = ["imports=[mine]", "model=custom", "model.name=dies", "+model.when=0,1,2", "epochs=1", "jobs=1"]
+    assert cli.main(["train", "-m", *sweep]) == 1
+    output, errors = capsys.readouterr()
+    assert "killed by signal 9" in errors and output.count("finished") == 2
+
+
+def test_two_sweeps_at_once_train_each_job_once() -> None:
+    command = ["train", "-m", "seed=range(4)", "epochs=40", "batch_size=8", "jobs=2"]
+    both = [start(*command), start(*command)]
+    assert [process.wait() for process in both] == [0, 0]
+    for process in both:
+        process.communicate()
+    runs = find_runs(Path("outputs"))
+    assert sorted(run.read_config()["seed"] for run in runs) == [0, 1, 2, 3]
+    assert {run.status()["status"] for run in runs} == {"finished"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_every_job_and_the_same_command_goes_on(number: int) -> None:
+    command = ["train", "-m", "seed=range(3)", "epochs=3000", "batch_size=16", "jobs=2"]
+    process = start(*command)
+    wait_for(lambda: any(run.status().get("epoch", 0) or run.is_locked() for run in find_runs(Path("outputs"))))
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode == 128 + number and "The same command goes on" in output
+    runs = find_runs(Path("outputs"))
+    assert runs and not any(run.is_locked() for run in runs), "no orphans"
+    assert {run.status()["status"] for run in runs} <= {"stopped", "interrupted"}
+    assert cli.main([*command[:3], "epochs=3000", "batch_size=16", "--dry-run"]) == 0
+
+
+@pytest.mark.slow
+def test_sigkills_of_a_sweep_leave_every_job_done_once_with_the_same_bits() -> None:
+    command = ["train", "-m", "seed=range(6)", "epochs=60", "batch_size=16", "checkpoint.every_epochs=5", "jobs=2"]
+    chance = random.Random(0)
+    for _ in range(3):
+        process = start(*command)
+        time.sleep(chance.uniform(4, 9))
+        process.kill()
+        process.communicate()
+        wait_for(lambda: not any(run.is_locked() for run in find_runs(Path("outputs"))))
+    assert cli.main(command) == 0
+    runs = find_runs(Path("outputs"))
+    assert sorted(run.read_config()["seed"] for run in runs) == list(range(6))
+    for run in runs:
+        assert run.status()["status"] == "finished"
+        seed = run.read_config()["seed"]
+        whole = train(f"seed={seed}", "epochs=60", "batch_size=16", "threads=1", "checkpoint.every_epochs=5",
+                      "output_dir=whole")  # fmt: skip
+        assert_same_end(whole, run)
+
+
+def test_flags_of_a_sweep_need_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--dry-run"]) == 2
+    assert "--dry-run is about the jobs of a sweep" in capsys.readouterr().err
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_reported_figures_stand_beside_measured_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,13 @@ REGISTRIES: dict[str, Registry[Any]] = {
 }
 
 
+# What is said of a run, how many run at once, what is printed: none of it changes a number.
+NOT_DECIDING = {
+    *("cli.py", "verbs.py", "launch.py", "tasks.py", "worker.py", "supervisor.py", "sweep.py", "display.py"),
+    *("report", "compare", "run.py", "summary.py", "errors.py", "__pycache__"),
+}
+
+
 @dataclass(frozen=True)
 class Job:
     """What one run needs, on its device; `config` has its device and threads resolved."""
@@ -189,7 +196,7 @@ def environment(job: Job) -> dict[str, Any]:
 
     cuda = job.device.type == "cuda"
     return {
-        **origin(),
+        **origin(import_modules(job.config.imports)),
         "device": str(job.device),
         "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
         "threads": job.config.threads,
@@ -198,7 +205,17 @@ def environment(job: Job) -> dict[str, Any]:
     }
 
 
-def origin() -> dict[str, Any]:
+def code_sha256(imports: Sequence[ModuleType] = ()) -> str:
+    """The hash of every module that decides a run's numbers, the user's own among them; other code may change."""
+    root = Path(__file__).parent
+    files = sorted(path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in NOT_DECIDING)
+    digest = hashlib.sha256()
+    for path in [*files, *(Path(module.__file__) for module in imports if module.__file__)]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def origin(imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
     """The command, the code and the machine."""
     import torch
 
@@ -211,6 +228,7 @@ def origin() -> dict[str, Any]:
         "directory": str(Path.cwd()),
         "git_commit": git("rev-parse", "HEAD"),
         "git_dirty": bool(git("status", "--porcelain")),
+        "code_sha256": code_sha256(imports),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

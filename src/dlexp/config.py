@@ -17,6 +17,7 @@ CHANGEABLE = (
     "stop_at",
     "device",
     "threads",
+    "jobs",
     "checkpoint.every_seconds",
     "checkpoint.every_epochs",
     "data_dir",
@@ -80,6 +81,7 @@ class Config:
     device: Annotated[str, _device]
     precision: Literal["float32", "float64", "bfloat16"]
     threads: Threads | Literal["auto"]
+    jobs: Threads | Literal["auto"]
     deterministic: bool
     stop_at: Count | None
     early_stopping: EarlyStopping

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from dlexp.build import origin
+from dlexp.build import config_sha256, origin
 from dlexp.config import Config
 from dlexp.errors import JobError
 from dlexp.identities import IDENTITIES
@@ -16,11 +16,12 @@ def work_out(config: Config) -> RunDirectory:
 
     Raises JobError, after everything is written, where sides differ by more than rounding.
     """
-    demonstration = IDENTITIES.build(config.identity, import_modules(config.imports))
+    imports = import_modules(config.imports)
+    demonstration = IDENTITIES.build(config.identity, imports)
     assert demonstration is not None, "the caller has looked"
     run = RunDirectory.create(Path(config.output_dir), config.name)
     with run.locked():
-        run.write_json("environment.json", origin())
+        run.write_json("environment.json", {**origin(imports), "config_sha256": config_sha256(config.to_mapping())})
         run.write_config(config.to_mapping())
         rows = []
         for pair in demonstration.sides:

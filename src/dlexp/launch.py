@@ -1,11 +1,25 @@
 """Starts what a config asks for, one run or many, and shows what they came to."""
 
+import itertools
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from dlexp.config import Config, load_config
-from dlexp.errors import DlexpError, JobError
+from dlexp.config import Config
+from dlexp.errors import JobError, UserError
 from dlexp.rundir import RunDirectory
+
+STATES = {
+    "missing": "to run",
+    "done": "done",
+    "shorter": "to be extended",
+    "interrupted": "to go on",
+    "failed": "failed before",
+    "running": "in another process",
+}
 
 
 def work_of(config: Config) -> Callable[[Config], RunDirectory]:
@@ -20,43 +34,95 @@ def work_of(config: Config) -> Callable[[Config], RunDirectory]:
     return loop.train
 
 
-def sweep(overrides: Sequence[str]) -> int:
-    """Run every job of a sweep, after all have been checked; a failed one is shown and does not stop the others."""
-    from dlexp.build import check
-    from dlexp.sweep import expand
+def sweep(
+    overrides: Sequence[str],
+    *,
+    fresh: bool = False,
+    dry_run: bool = False,
+    retry_failed: bool = False,
+    fail_fast: bool = False,
+) -> int:
+    """Run the jobs of a sweep that are not done yet; a failed one is shown and, but for `fail_fast`, stops no other.
 
-    jobs = expand(overrides)
-    configs = [check(load_config(job)) for job in jobs]
-
-    code, done = 0, list[tuple[Sequence[str], RunDirectory]]()
-    for number, (job, config) in enumerate(zip(jobs, configs, strict=True), 1):
-        print(f"\n{number}/{len(jobs)}  {' '.join(job)}", flush=True)
-        try:
-            run = work_of(config)(config)
-            code = max(code, conclude(run))
-        except DlexpError as error:
-            print(f"dlexp: {error}", file=sys.stderr)
-            code = JobError.exit_code
-            continue
-        if code > 128:
-            return code
-        done.append((job, run))
-    _conclude_sweep(done)
-    return code
-
-
-def _conclude_sweep(done: Sequence[tuple[Sequence[str], RunDirectory]]) -> None:
-    """Print a line for each run of a sweep, and draw what is to be seen of them together."""
-    from dlexp.report import sweeps
+    `retry_failed` runs those that failed and no others, `fresh` all of them anew, `dry_run` none.
+    """
+    from dlexp.supervisor import supervise
     from dlexp.sweep import varied
+    from dlexp.tasks import Task, tasks
 
-    runs = list(zip(varied([job for job, _ in done]), (run for _, run in done), strict=True))
-    trained = [(values, run) for values, run in runs if not (run.path / "identity.csv").exists()]
-    if len(trained) < 2:
-        return
-    print("\n" + sweeps.results(trained))
-    for path in sweeps.draw(trained, done[0][1].path):
-        print(path)
+    everything = tasks(overrides, fresh=fresh)
+    settings = dict(zip((task.key for task in everything), varied([t.overrides for t in everything]), strict=True))
+    wanted = ("failed",) if retry_failed else ("missing", "shorter", "interrupted", "failed")
+    todo = [task for task in everything if task.state in wanted]
+    counts = Counter(task.state for task in everything)
+    print(f"{len(everything)} jobs: {', '.join(f'{n} {STATES[state]}' for state, n in counts.items())}.", flush=True)
+    for task in everything if dry_run else ():
+        print(f"  {task.state:11}  {_settings(settings[task.key])}  {task.run.path if task.run else ''}".rstrip())
+    if dry_run:
+        return 0
+
+    ended = itertools.count(1)
+
+    def tell(task: Task, answer: dict[str, Any]) -> str:
+        line = f"{next(ended)}/{len(todo)}  {answer['status']}  {_settings(settings[task.key])}"
+        if answer["status"] == "failed":
+            return "\n".join([f"{line}: {answer['message']}", *answer["said"]])
+        run = RunDirectory(Path(answer["run"])) if answer["run"] else None
+        return "\n".join([*answer["said"], f"{line}  {_outcome(run)}{answer['seconds']:.1f} s  {answer['run'] or ''}"])
+
+    answers, signal = supervise(todo, _devices(everything[0].config), tell, fresh=fresh, fail_fast=fail_fast)
+    if signal:
+        print("Stopped. The same command goes on.")
+        return 128 + signal
+    done = {task.key: task.run for task in everything if task.state == "done" and task.run}
+    done |= {key: RunDirectory(Path(a["run"])) for key, a in answers.items() if a["status"] in ("finished", "stopped")}
+    _conclude_sweep([(settings[task.key], done[task.key]) for task in everything if task.key in done])
+    left = len(todo) - len(answers)
+    if left:
+        print(f"{left} jobs were not started, as one failed.", file=sys.stderr)
+    return JobError.exit_code if any(answer["status"] == "failed" for answer in answers.values()) else 0
+
+
+def _devices(config: Config) -> list[str | None]:
+    """Where the jobs of a sweep run side by side: one on each GPU, or as many on the CPU as it has cores for."""
+    gpus = 0
+    if config.device in ("auto", "cuda") and Path("/dev/nvidia0").exists():
+        import torch
+
+        gpus = torch.cuda.device_count()
+    cores = len(os.sched_getaffinity(0)) // (config.threads if isinstance(config.threads, int) else 1)
+    jobs = config.jobs if config.jobs != "auto" else gpus or max(1, min(cores, 8))
+    return [f"cuda:{i % gpus}" if gpus else None for i in range(jobs)]
+
+
+def _settings(varied: Mapping[str, Any]) -> str:
+    from dlexp.report.sweeps import label
+
+    return " ".join(f"{key}={label(value)}" for key, value in varied.items())
+
+
+def _outcome(run: RunDirectory | None) -> str:
+    try:
+        final = run.read_json("result.json")["final"]["test"] if run else {}
+    except (UserError, KeyError):  # stopped before it had a result, or an identity
+        return ""
+    return "".join(f"test {name} {value:.4g}  " for name, value in final.items() if name != "loss")
+
+
+def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> None:
+    """Print what is to be read of each run, a line for all, and draw what is to be seen of them together."""
+    from dlexp.report import sweeps, text
+
+    for varied, run in runs:
+        if (run.path / "identity.csv").exists():
+            print("\n" + text.identity(run))
+        elif len(runs) == 1 or text.is_worked_example(run):
+            print(f"\n{_settings(varied)}\n{text.result(run)}")
+    trained = [(varied, run) for varied, run in runs if not (run.path / "identity.csv").exists()]
+    if len(trained) > 1:
+        print("\n" + sweeps.results(trained))
+        for path in sweeps.draw(trained):
+            print(path)
 
 
 def conclude(run: RunDirectory) -> int:

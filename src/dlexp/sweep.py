@@ -38,7 +38,8 @@ def _values(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [text(override)]
     try:
-        values = [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
+        added = "++" if override.is_force_add() else "+" if override.is_add() else ""
+        values = [f"{added}{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
     except HydraException as error:
         raise UserError(f"{text(override)} cannot be swept: {error}") from None
     if not values:

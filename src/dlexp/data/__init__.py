@@ -83,6 +83,11 @@ def source_of(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) ->
     return dataclasses.replace(source, class_names=(f"not {positive}", positive))
 
 
+def sha256_of(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> str:
+    """The hash of a dataset's samples, before any split; reads or fetches them, and raises, as `prepare` does."""
+    return store.read(options["name"], source_of({**options, "positive_class": None}, imports), data_dir)[1]
+
+
 def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> Prepared:
     """Read (or fetch), verify, split and measure a dataset with bound `options`.
 

@@ -33,14 +33,15 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
     return table([*(key.removeprefix("model.") for key in runs[0][0]), *header, "time"], rows)
 
 
-def draw(runs: Sequence[tuple[Varied, RunDirectory]], first: Path) -> list[Path]:
-    """Write the pictures that the runs have tables for beside the `first` run, under its name; return their paths."""
+def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:
+    """Write the pictures that the runs have tables for beside the newest of them; return their paths."""
     written = []
+    newest = max((run.path for _, run in runs), key=lambda path: path.name)
     for name, picture in ((GRADIENTS, gradients), (BOUNDARY, boundaries)):
         drawable = [(varied, run) for varied, run in runs if (run.path / name).exists()]
         if drawable:
-            path = first.with_name(f"sweep_{first.name}_{Path(name).stem}.png")
-            save(RunDirectory(first.parent), path.name, picture(drawable))
+            path = newest.with_name(f"sweep_{newest.name}_{Path(name).stem}.png")
+            save(RunDirectory(newest.parent), path.name, picture(drawable))
             written.append(path)
     return written
 

@@ -107,6 +107,11 @@ def identity(run: RunDirectory) -> str:
     return table(["", "one side", "the other", "difference"], rows) + f"\n\n{run.path}"
 
 
+def is_worked_example(run: RunDirectory) -> bool:
+    """Whether a run's numbers are to be read one by one: it was traced, or its samples are in its config."""
+    return (run.path / TRACE).exists() or run.read_config()["dataset"]["name"] == "inline"
+
+
 def predictions(run: RunDirectory) -> str:
     """Return the samples that a config holds itself, with what the net makes of each; '' for other datasets."""
     dataset = run.read_config()["dataset"]

@@ -1,0 +1,107 @@
+"""The jobs of a sweep, and which of them are done: a job is its config, its data and the code that trains it.
+
+Run directories are the registry: what lies under `output_dir` counts, wherever it has been moved to there.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from dlexp import data
+from dlexp.build import check, code_sha256, config_sha256
+from dlexp.config import Config, load_config
+from dlexp.errors import UserError
+from dlexp.registry import import_modules
+from dlexp.rundir import RunDirectory, find_runs
+from dlexp.sweep import expand
+
+State = Literal["missing", "done", "shorter", "interrupted", "failed", "running"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job of a sweep: what it was asked for by, what it is, and what there is of it."""
+
+    overrides: tuple[str, ...]
+    config: Config
+    key: str
+    state: State = "missing"
+    run: RunDirectory | None = None
+
+
+def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
+    """Expand a sweep and look for each job's run; a job that two combinations ask for is one.
+
+    All are checked before anything runs; `fresh` looks for none. Raises UserError for a wrong key or value, JobError
+    where data cannot be fetched.
+    """
+    found: dict[str, Task] = {}
+    hashes: dict[str, str] = {}
+    for job in expand(overrides):
+        config = check(load_config(job))
+        if config.threads == "auto":  # however many run side by side, each gives the same bits
+            config, job = replace(config, threads=1), [*job, "threads=1"]
+        key = job_key(config, hashes)
+        found.setdefault(key, Task(tuple(job), config, key))
+    if fresh:
+        return list(found.values())
+    output_dirs = {task.config.output_dir for task in found.values()}
+    runs = [run for folder in output_dirs for run in find_runs(Path(folder))]
+    there: dict[str, list[RunDirectory]] = {}
+    for run in runs:
+        there.setdefault(run_key(run), []).append(run)
+    return [look(task, there.get(task.key, [])) for task in found.values()]
+
+
+def look(task: Task, runs: Sequence[RunDirectory]) -> Task:
+    """Return the task with the furthest of `runs`, all of them its own, and the state that this leaves it in."""
+    order: tuple[State, ...] = ("failed", "shorter", "interrupted", "running", "done")
+    states = [(order.index(state), run.status().get("step", 0), run) for run in runs if (state := _state(task, run))]
+    if not states:
+        return replace(task, state="missing", run=None)
+    rank, _, run = max(states, key=lambda each: each[:2])
+    return replace(task, state=order[rank], run=run)
+
+
+def job_key(config: Config, data_hashes: dict[str, str]) -> str:
+    """Return what identifies a checked config's job; `data_hashes` remembers what has been read already."""
+    imports = import_modules(config.imports)
+    data_sha256 = ""
+    if config.identity["name"] == "none":
+        name = repr((sorted(config.dataset.items(), key=str), config.data_dir))
+        if name not in data_hashes:
+            data_hashes[name] = data.sha256_of(config.dataset, Path(config.data_dir), imports)
+        data_sha256 = data_hashes[name]
+    return _key(config_sha256(config.to_mapping()), data_sha256, code_sha256(imports))
+
+
+def run_key(run: RunDirectory) -> str:
+    """Return what identifies the job that a run is of; '' where its notes are missing or damaged."""
+    try:
+        notes = run.read_json("environment.json")
+    except UserError:
+        return ""
+    return _key(*(str(notes.get(name, "")) for name in ("config_sha256", "data_sha256", "code_sha256")))
+
+
+def _key(config: str, data_hash: str, code: str) -> str:
+    return hashlib.sha256(f"{config} {data_hash} {code}".encode()).hexdigest()[:32]
+
+
+def _state(task: Task, run: RunDirectory) -> State | None:
+    """What a run is to a task of the same key; None where it has gone further than the task wants."""
+    status, config = run.status(), run.read_config()
+    wanted = min(task.config.epochs, task.config.stop_at or task.config.epochs)
+    if run.is_locked():
+        return "running"
+    if status["status"] == "failed":
+        return "failed"
+    if status["status"] == "finished" and config["epochs"] == task.config.epochs:
+        return "done"
+    if status["status"] == "stopped" and task.config.stop_at and status["epoch"] == wanted:
+        return "done"
+    if status["epoch"] > wanted or config["epochs"] > task.config.epochs:
+        return None
+    return "shorter" if status["status"] == "finished" else "interrupted"

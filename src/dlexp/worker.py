@@ -1,0 +1,123 @@
+"""A process that trains one job of a sweep after another, as its parent tells it in lines of JSON on standard input.
+
+It answers in lines of JSON. Where its parent dies, the input ends: the job under way is saved, and the worker goes.
+"""
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dlexp.build import check
+from dlexp.config import load_config
+from dlexp.errors import DlexpError, UserError
+from dlexp.launch import work_of
+from dlexp.report import figures
+from dlexp.resumption import resumed_config
+from dlexp.rundir import RunDirectory
+from dlexp.tasks import Task, look
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints is not an answer
+    orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    while (order := orders.get()) is not None:
+        task = json.loads(order)
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            answer = work(task)
+        warnings = [line for line in said.getvalue().splitlines() if not line.startswith("epoch ")]
+        try:
+            print(json.dumps({**answer, "said": warnings}), file=answers, flush=True)
+        except BrokenPipeError:  # the parent is gone, and what was under way is saved
+            return
+
+
+def work(order: dict[str, Any]) -> dict[str, Any]:
+    """Train one job, or go on with it; return how it ended, where, and why where it failed."""
+    run: RunDirectory | None = None
+    try:
+        config = check(load_config(order["overrides"]))
+        with claimed(Path(config.output_dir), order["key"]) as claim:
+            if claim is None:
+                return {"status": "running", "run": None}
+            known = [Path(path) for path in (order["run"], claim.read()) if path and Path(path).is_dir()]
+            task = Task(tuple(order["overrides"]), config, order["key"])
+            if not order["fresh"]:  # another sweep may have been at it since the parent looked
+                task = look(task, [RunDirectory.open(path) for path in known])
+            if task.state == "running":
+                return {"status": "running", "run": str(task.run and task.run.path)}
+            if task.state == "done":
+                assert task.run is not None
+                run = task.run
+            else:
+                run = _train(task, order["device"])
+            claim.seek(0)
+            claim.truncate()
+            claim.write(str(run.path.absolute()))
+        status = run.status()
+        if "signal" not in status:
+            figures.draw(run)
+        return {"status": status["status"], "run": str(run.path), "signal": status.get("signal")}
+    except DlexpError as error:
+        return {"status": "failed", "message": str(error)}
+    except Exception as error:  # noqa: BLE001 - one job's failure, whatever it is, is told and is not the sweep's
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{frame.filename}, line {frame.lineno}"
+        return {"status": "failed", "message": f"{type(error).__name__}: {error} ({where})"}
+
+
+@contextlib.contextmanager
+def claimed(output_dir: Path, key: str) -> Iterator[io.TextIOWrapper | None]:
+    """Hold a job, so that two sweeps at once do not train it twice; None where another process holds it."""
+    folder = output_dir / ".jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / key).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        file.seek(0)
+        yield file
+
+
+def _train(task: Task, device: str | None) -> RunDirectory:
+    where = [f"device={device}"] if device else []
+    if task.run is None:
+        config = check(load_config([*task.overrides, *where]))
+        return work_of(config)(config)
+    from dlexp import loop
+
+    changes = [f"epochs={task.config.epochs}", f"threads={task.config.threads}", *where]
+    if task.config.stop_at:
+        changes.append(f"stop_at={task.config.stop_at}")
+    try:
+        return loop.train(resumed_config(task.run, changes), task.run)
+    except UserError:
+        if task.state != "shorter":
+            raise
+        return loop.train(task.config)  # its schedule was planned for fewer epochs: another run
+
+
+def _listen(orders: "queue.SimpleQueue[str | None]") -> None:
+    for line in sys.stdin:
+        orders.put(line)
+    orders.put(None)
+    os.kill(os.getpid(), signal.SIGTERM)  # a job under way takes it as a request to save and stop
+
+
+if __name__ == "__main__":
+    main()
