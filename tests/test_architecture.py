@@ -67,6 +67,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
         "trace",
     },
     "report": {"rundir"},
+    "compare": {"report", "rundir"},
     "summary": set(),
     "run": {"build", "checkpoint", "config", "registry", "rundir"},
     "tasks": {"build", "config", "data", "registry", "rundir", "sweep"},

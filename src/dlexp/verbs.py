@@ -209,11 +209,42 @@ def data(arguments: Sequence[str]) -> int:
     return 0
 
 
+def compare(arguments: Sequence[str]) -> int:
+    """Say what a factor did, over seeds, and whether anything else differed.
+
+    dlexp compare outputs/is_hw4/ex02a_activation --by model.activation
+    dlexp compare outputs --by optimizer --by batch_size --metric test/loss
+    dlexp compare outputs/iris_mlp --by model.hidden_sizes --markdown
+    """
+    parser = _parser(compare)
+    parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
+    parser.add_argument("--by", action="append", required=True, metavar="KEY", help="the factor; again for another")
+    parser.add_argument("--metric", default="test/accuracy", help="default: test/accuracy; or test/loss, …")
+    parser.add_argument("--pairs", action="store_true", help="the table of all paired differences too")
+    formats = parser.add_mutually_exclusive_group()
+    for name in ("markdown", "latex", "csv", "json"):
+        formats.add_argument(f"--{name}", dest="format", action="store_const", const=name)
+    options = parser.parse_args(arguments)
+
+    from dlexp.compare import comparison, tables
+    from dlexp.rundir import find_runs
+
+    if missing := [path for path in options.paths if not path.exists()]:
+        raise UserError(f"{missing[0]} does not exist.")
+    runs = [run for path in options.paths for run in find_runs(path)]
+    found = comparison.compare(runs, options.by, options.metric)
+    print(tables.FORMATS[options.format](found) if options.format else tables.terminal(found))
+    for effect in found.effects if options.pairs else ():
+        print(f"\n{tables.differences(effect)}")
+    return 0
+
+
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": train,
     "resume": resume,
     "evaluate": evaluate,
     "summary": summary,
+    "compare": compare,
     "list": list_,
     "data": data,
 }

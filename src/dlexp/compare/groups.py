@@ -1,0 +1,152 @@
+"""Finished runs, grouped by a factor; and whether anything else differs between the groups."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlexp.errors import UserError, did_you_mean
+from dlexp.rundir import RunDirectory
+
+# Keys of a config that say where a run lies and how it was watched, not what it is.
+FREE = (
+    *("name", "data_dir", "output_dir", "reference", "stop_at", "jobs", "imports", "trace_steps", "log_every_n_steps"),
+    *("log_gradients", "log_units", "evaluate_every_n_steps", "checkpoint.every_seconds", "checkpoint.every_epochs"),
+)
+GROUND = ("data_sha256", "split_sha256", "code_sha256", "torch", "numpy", "processor", "device_name", "threads")
+WEIGHTS = "initial_weights_sha256"
+SEED = "seed"
+Setting = tuple[Any, ...]  # the factors' values, as they can be compared and hashed
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run: its config and ground as flat keys, and its final figures."""
+
+    run: RunDirectory
+    keys: Mapping[str, Any]
+    ground: Mapping[str, Any]
+    figures: Mapping[str, float]
+
+
+def records(runs: Iterable[RunDirectory]) -> tuple[list[Record], list[str]]:
+    """Read the runs that are finished; of others, of identities, and of older twins say in words that they are not."""
+    found: dict[str, Record] = {}
+    notes = []
+    unfinished = 0
+    for run in runs:
+        try:
+            result, notes_of_run = run.read_json("result.json"), run.read_json("environment.json")
+        except UserError:
+            unfinished += 1
+            continue
+        if result.get("status") != "finished" or "final" not in result:
+            unfinished += 1
+            continue
+        keys = flat(run.read_config())
+        figures = {f"{split}/{name}": value for split, each in result["final"].items() for name, value in each.items()}
+        figures |= {key: result[key] for key in ("training_seconds", "parameters", "epochs") if result.get(key)}
+        ground = {key: notes_of_run.get(key) for key in (*GROUND, WEIGHTS)}
+        identity = repr(sorted((k, repr(v)) for k, v in keys.items() if k not in FREE)) + str(ground["code_sha256"])
+        if identity in found:
+            notes.append(f"{found[identity].run.path} is left out: {run.path} is the same job, run anew.")
+        found[identity] = Record(run, keys, ground, figures)
+    if unfinished:
+        notes.append(f"{unfinished} runs are left out: they are not finished, or trained nothing.")
+    return list(found.values()), notes
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
+    keys: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and not prefix:
+            keys |= flat(value, f"{prefix}{key}.")
+        else:
+            keys[prefix + str(key)] = value
+    return keys
+
+
+def factor_key(name: str, everything: Sequence[Record]) -> str:
+    """Return the flat key that `name` means: `optimizer` is `optimizer.name`. Raises UserError for an unknown one."""
+    known = {key for record in everything for key in record.keys}
+    for key in (name, f"{name}.name"):
+        if key in known:
+            return key
+    raise UserError(f"--by {name}: no run has such a key.{did_you_mean(name, sorted(known))}")
+
+
+def setting(record: Record, factors: Sequence[str]) -> Setting:
+    """Return the record's values of the factors."""
+    return tuple(_frozen(record.keys.get(factor)) for factor in factors)
+
+
+def nuisances(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
+    """Return the keys beside the factors and the seed that vary alike in every group: what to pair by.
+
+    A key varies alike where each group has the same values of it, as in a sweep over several keys.
+    """
+    alike = []
+    for key, values in _varying(everything, factors).items():
+        if len({frozenset(each) for each in values.values()}) == 1 and key != SEED:
+            alike.append(key)
+    return alike
+
+
+def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
+    """Return, in words, what else differs between the groups: config, data, split, initial weights, code, machine.
+
+    Options of a compared component that only one choice has are part of it; one that both have is a difference.
+    """
+    found = []
+    parts = tuple(factor.removesuffix("name") for factor in factors if factor.endswith(".name"))
+    for key, values in _varying(everything, factors).items():
+        if len({frozenset(each) for each in values.values()}) == 1 or key == SEED:
+            continue
+        if key.startswith(parts) and parts and any(None in each for each in values.values()):
+            continue
+        found.append(f"{key}: {_by_group(values)}")
+    grounds = {
+        key: {s: {r.ground[key] for r in rs} for s, rs in _grouped(everything, factors).items()} for key in GROUND
+    }
+    for key, by_setting in grounds.items():
+        if key in ("data_sha256", "split_sha256") and any(factor.startswith("dataset.") for factor in factors):
+            continue
+        if len({frozenset(map(str, each)) for each in by_setting.values()}) > 1:
+            found.append(f"{key}: {_by_group({s: {str(v)[:12] for v in each} for s, each in by_setting.items()})}")
+    if not any(factor.startswith(("model.", "dataset.", "loss.", "precision")) for factor in factors):
+        weights: dict[Any, set[Any]] = {}
+        pair_by = nuisances(everything, factors)
+        for record in everything:
+            weights.setdefault((record.keys.get(SEED), setting(record, pair_by)), set()).add(record.ground[WEIGHTS])
+        if differing := [seed for (seed, _), hashes in weights.items() if len(hashes) > 1]:
+            found.append(f"initial weights: others for the same seed ({', '.join(map(str, sorted(set(differing))))})")
+    return found
+
+
+def _varying(everything: Sequence[Record], factors: Sequence[str]) -> dict[str, dict[Setting, set[Any]]]:
+    """Each key that is not the same everywhere, with its values in each group."""
+    groups = _grouped(everything, factors)
+    keys = dict.fromkeys(key for record in everything for key in record.keys if key not in (*FREE, *factors))
+    values = {key: {s: {_frozen(r.keys.get(key)) for r in rs} for s, rs in groups.items()} for key in keys}
+    return {key: each for key, each in values.items() if len(set().union(*each.values())) > 1}
+
+
+def _grouped(everything: Sequence[Record], factors: Sequence[str]) -> dict[Setting, list[Record]]:
+    groups: dict[Setting, list[Record]] = {}
+    for record in everything:
+        groups.setdefault(setting(record, factors), []).append(record)
+    return groups
+
+
+def _by_group(values: Mapping[Setting, set[Any]]) -> str:
+    return ", ".join(
+        f"{' '.join(map(str, group))} has {' and '.join(sorted(map(str, each)))}" for group, each in values.items()
+    )
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(item)) for key, item in value.items())
+    return value

@@ -1,0 +1,99 @@
+"""Means, paired differences and their intervals, for a handful of seeds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+POWER = 0.8  # of the number of seeds that would settle a difference
+FEWEST_TO_RESAMPLE = 5  # below, resamples are too few: coverage 0.79 instead of 0.95 with three
+RESAMPLES = 4000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard deviation and 95 % confidence interval; these are None with one value."""
+
+    count: int
+    mean: float
+    deviation: float | None
+    low: float | None
+    high: float | None
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return mean, deviation (n − 1) and Student's interval of independent values."""
+    x = np.asarray(values, float)
+    if len(x) < 2:
+        return Estimate(len(x), float(x.mean()), None, None, None)
+    low, high = _students_interval(x)
+    return Estimate(len(x), float(x.mean()), float(x.std(ddof=1)), low, high)
+
+
+def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Return a 95 % interval of the mean of at least two paired differences.
+
+    From five on by the studentized bootstrap (Efron and Tibshirani, 1993, chapter 12), repeatable; below by Student's.
+    """
+    x = np.asarray(differences, float)
+    n, deviation = len(x), x.std(ddof=1)
+    if n < FEWEST_TO_RESAMPLE or deviation == 0:
+        return _students_interval(x)
+    samples = x[np.random.default_rng(0).integers(0, n, (RESAMPLES, n))]
+    errors = samples.std(1, ddof=1) / math.sqrt(n)
+    spread = errors > 1e-9 * deviation  # a resample of one value n times says nothing
+    t = (samples.mean(1)[spread] - x.mean()) / errors[spread]
+    low, high = np.quantile(t, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    error = deviation / math.sqrt(n)
+    return float(x.mean() - high * error), float(x.mean() - low * error)
+
+
+def paired_p_value(differences: Sequence[float]) -> float:
+    """Return the two-sided p-value of Student's paired test that the mean difference is 0."""
+    from scipy import stats
+
+    x = np.asarray(differences, float)
+    if x.std(ddof=1) == 0:
+        return 1.0 if x.mean() == 0 else 0.0
+    return float(stats.ttest_1samp(x, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number, so that all claims hold together (Holm, 1979)."""
+    order = np.argsort(p_values)
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
+    """Return how many pairs would find a mean difference like this one in four of five studies.
+
+    By the noncentral t, at 5 % divided by the number of `tests`. None where it would be more than 1000, or there is no
+    difference at all.
+    """
+    from scipy import stats
+
+    x = np.asarray(differences, float)
+    deviation = x.std(ddof=1)
+    if x.mean() == 0:
+        return None
+    if deviation == 0:
+        return 2
+    effect, alpha = abs(x.mean()) / deviation, 0.05 / tests
+    for n in [*range(2, 100), *range(100, 1001, 10)]:
+        threshold = stats.t.ppf(1 - alpha / 2, n - 1)
+        if stats.nct.sf(threshold, n - 1, effect * math.sqrt(n)) >= POWER:
+            return n
+    return None
+
+
+def _students_interval(x: np.ndarray) -> tuple[float, float]:
+    from scipy import stats
+
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
+    return float(x.mean() - half), float(x.mean() + half)

@@ -1,0 +1,115 @@
+"""A comparison for people (terminal), for papers (Markdown, LaTeX) and for programs (CSV, JSON)."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+
+from dlexp.compare.comparison import Comparison, Effect
+from dlexp.compare.statistics import Estimate
+from dlexp.report.text import table
+
+HEADER = ("n", "mean", "std", "95 % interval")
+
+
+def terminal(comparison: Comparison) -> str:
+    """Return tables, then sentences, then what is in the way of believing them."""
+    parts = []
+    for effect in comparison.effects:
+        parts.append(table([effect.factor, *HEADER], _rows(effect.settings)) + f"\n{effect.metric}, best first")
+        if effect.confounders:
+            listed = "\n".join(f"  {each}" for each in effect.confounders)
+            parts.append(f"NOT CONTROLLED: more than {effect.factor} differs between the groups:\n{listed}")
+        parts.append("\n".join(effect.sentences))
+    if comparison.combinations:
+        names = " and ".join(effect.factor for effect in comparison.effects)
+        parts.append(table([names, *HEADER], _rows(comparison.combinations)))
+        parts.append(f"The best combination: {next(iter(comparison.combinations))}.")
+    return "\n\n".join([*parts, *comparison.notes])
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return the tables and sentences in Markdown."""
+    parts = []
+    for effect in comparison.effects:
+        lines = [[effect.factor, *HEADER], ["---"] * 5, *_rows(effect.settings)]
+        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        parts += [f"**Not controlled:** {each}" for each in effect.confounders]
+        parts.append("\n".join(f"- {sentence}" for sentence in effect.sentences))
+    return "\n\n".join(parts)
+
+
+def latex(comparison: Comparison) -> str:
+    """Return one booktabs tabular for each factor, its caption's facts in comments."""
+    parts = []
+    for effect in comparison.effects:
+        body = [f"{_escaped(name)} & {each.count} & {_plus_minus(each)} \\\\" for name, each in effect.settings.items()]
+        comments = [f"% not controlled: {each}" for each in effect.confounders]
+        parts.append(
+            "\n".join(
+                [
+                    *comments,
+                    f"% {effect.metric}: mean and standard deviation over n seeds",
+                    "\\begin{tabular}{lrl}",
+                    "\\toprule",
+                    f"{_escaped(effect.factor)} & $n$ & {_escaped(effect.metric)} \\\\",
+                    "\\midrule",
+                    *body,
+                    "\\bottomrule",
+                    "\\end{tabular}",
+                ]
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def comma_separated(comparison: Comparison) -> str:
+    """Return a line for each factor's setting."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["factor", "setting", "metric", "n", "mean", "std", "low", "high", "controlled"])
+    for effect in comparison.effects:
+        for name, e in effect.settings.items():
+            row = [effect.factor, name, effect.metric, e.count, e.mean, e.deviation, e.low, e.high]
+            writer.writerow([*row, not effect.confounders])
+    return text.getvalue().rstrip()
+
+
+def as_json(comparison: Comparison) -> str:
+    """Return everything, strict JSON."""
+    return json.dumps(dataclasses.asdict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+FORMATS = {"latex": latex, "markdown": markdown, "csv": comma_separated, "json": as_json}
+
+
+def differences(effect: Effect) -> str:
+    """Return a table of the paired differences."""
+    rows = [
+        [f"{d.one} − {d.other}", d.pairs, d.mean, "" if d.low is None else f"{d.low:.4g} to {d.high:.4g}", d.p_value]
+        for d in effect.differences
+    ]
+    return table(["", "pairs", "difference", "95 % interval", "p (Holm)"], rows)
+
+
+def _rows(settings: Mapping[str, Estimate]) -> Sequence[Sequence[str]]:
+    return [
+        [name, str(e.count), f"{e.mean:.4f}", *(["–", "–"] if e.deviation is None else _spread(e))]
+        for name, e in settings.items()
+    ]
+
+
+def _spread(e: Estimate) -> list[str]:
+    assert e.deviation is not None and e.low is not None and e.high is not None
+    return [f"{e.deviation:.4f}", f"{e.low:.4f} to {e.high:.4f}"]
+
+
+def _plus_minus(e: Estimate) -> str:
+    return f"${e.mean:.4f}$" if e.deviation is None else f"${e.mean:.4f} \\pm {e.deviation:.4f}$"
+
+
+def _escaped(text: str) -> str:
+    for character in "\\&%$#_{}":
+        text = text.replace(character, "\\textbackslash " if character == "\\" else "\\" + character)
+    return text.replace("×", "$\\times$")
