@@ -39,7 +39,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     },
     "identities": {"models", "registry", "schema", "summary"},
     "identity": {"build", "config", "identities", "registry", "rundir"},
-    "fit": {"build", "losses", "models"},  # of build the type Job only
+    "fit": {"build", "losses", "models", "summary"},  # of build the type Job only
     "sweep": {"composition"},
     "evaluate": {"measures"},
     "signals": set(),
@@ -73,7 +73,8 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "tasks": {"build", "config", "data", "registry", "rundir", "sweep"},
     "worker": {"build", "config", "launch", "loop", "report", "resumption", "rundir", "tasks"},
     "supervisor": {"signals", "tasks"},
-    "launch": {"config", "identity", "loop", "report", "rundir", "supervisor", "sweep", "tasks"},
+    "plan": {"build", "config", "data", "loop", "registry", "rundir", "tasks"},
+    "launch": {"plan", "config", "identity", "loop", "report", "rundir", "supervisor", "sweep", "tasks"},
     "verbs": EVERYTHING,
     "cli": {"verbs"},
     "__init__": EVERYTHING,

@@ -12,7 +12,7 @@ from dlexp.errors import UserError
 from dlexp.losses import LOSSES, Loss
 from dlexp.models.by_hand import DERIVATIVES, ByHand
 
-ACTIVATIONS = ["identity", "relu", "{leaky_relu: 0.2}", "tanh", "sigmoid", "softplus"]
+ACTIVATIONS = ["identity", "relu", "{leaky_relu: 0.2}", "tanh", "sigmoid", "{softplus: {beta: 3, threshold: 0.5}}"]
 LOSS_OPTIONS = [
     {"name": "cross_entropy"},
     {"name": "cross_entropy", "label_smoothing": 0.1},

@@ -248,3 +248,25 @@ def test_real_runs_are_compared() -> None:
             train(f"seed={seed}", f"model.activation={activation}", "epochs=3", "batch_size=16")
     (effect,) = compare("model.activation").effects
     assert effect.confounders == [] and {e.count for e in effect.settings.values()} == {2}
+
+
+def test_runs_are_listed_by_any_key(capsys: pytest.CaptureFixture[str]) -> None:
+    factor({"relu": 0.1, "tanh": 0.0}, seeds=2)
+    for filters, count in (([], 4), (["model.activation=relu"], 2), (["seed=1", "optimizer=adam"], 2), (["seed=7"], 0)):
+        assert cli.main(["list", "runs", *filters]) == 0
+        assert capsys.readouterr().out.count("outputs/study") == count
+    assert cli.main(["list", "runs", "model.activaton=relu"]) == 2
+    assert "Did you mean model.activation" in capsys.readouterr().err
+    assert cli.main(["list", "runs", "relu"]) == 2 and cli.main(["list", "model", "a=b"]) == 2
+
+
+def test_two_runs_differ_in_what_was_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    one = fake("study", 0.9)
+    other = fake("study", 0.8, optimizer__lr=0.1, hashes={"data_sha256": "another"})
+    assert cli.main(["diff", str(one.path), str(other.path)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert ["config", "optimizer.lr", "0.001", "0.1"] in rows and ["result", "test/accuracy", "0.9", "0.8"] in rows
+    assert ["environment", "data_sha256", "same", "another"] in rows and len(rows) == 6
+    assert cli.main(["diff", str(one.path), str(one.path)]) == 0
+    assert "Nothing differs" in capsys.readouterr().out
+    assert cli.main(["diff", str(one.path), "nowhere"]) == 2

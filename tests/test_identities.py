@@ -97,12 +97,19 @@ def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.Cap
         (["identity=dropout_ensemble", "identity.inputs=13"], "identity.inputs=13: must be at most 12"),
         (["identity=early_stopping_is_l2", "identity.learning_rate=2"], "identity.learning_rate=2"),
         (["identity=dropout"], "there is no such identity. Did you mean dropout_ensemble"),
+        (["identity=early_stopping_is_l2", "identity.eigenvalues=[1]"], "must be 2 values"),
+        (["identity=deep_linear", "identity.sizes=[]"], "needs two sizes or more"),
+        (["identity=several_labels", "identity.labels_on=7"], "identity.labels_on=7 is more than"),
+        (["identity=transposed_convolution", "identity.kernel_size=20"], "identity.kernel_size=20 is larger"),
+        (["identity=composed_convolution", "identity.side=1"], "identity.kernel_size=3 is larger"),
+        (["identity=layer_table", "identity.layers=[batch_norm1d]"], "no formula here for batch_norm1d"),
+        (["identity=layer_table", "identity.layers=[{linear: {out_features: 3}}]"], "no formula here for linear"),
     ],
 )
 def test_wrong_options_are_named(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError) as error:
         dlexp.train(overrides)
-    assert message in str(error.value)
+    assert message in str(error.value) and not Path("outputs").exists()
 
 
 def test_sides_of_different_shapes_are_no_identity() -> None:

@@ -102,6 +102,14 @@ def test_more_epochs_extend_what_there_is(capsys: pytest.CaptureFixture[str]) ->
     assert "4 jobs: 4 to run" in capsys.readouterr().out, "a run of five epochs is none of three"
 
 
+def test_numbers_of_epochs_are_jobs_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """What one job has finished with, another must not extend: it is somebody's result."""
+    assert cli.main(["train", "-m", "epochs=0,2"]) == 0
+    assert cli.main(["train", "-m", "epochs=0,2,4"]) == 0
+    assert "3 jobs: 2 done, 1 to run" in capsys.readouterr().out
+    assert sorted(run.read_json("result.json")["epochs"] for run in find_runs(Path("outputs"))) == [0, 2, 4]
+
+
 def test_a_schedule_planned_for_fewer_epochs_is_not_extended() -> None:
     sweep = ["train", "-m", "scheduler=cosine", "seed=1,2"]
     assert cli.main([*sweep, "epochs=2"]) == 0 and cli.main([*sweep, "epochs=3"]) == 0

@@ -32,6 +32,12 @@ def test_a_sweep_ends_with_a_table_and_its_pictures(capsys: pytest.CaptureFixtur
     assert table.splitlines()[-1] == str(pictures("gradients")[0])
 
 
+def test_runs_with_other_measures_have_columns_of_their_own() -> None:
+    runs = [({"dataset": "iris"}, train("epochs=1")), ({"dataset": "diabetes"}, train("dataset=diabetes", "loss=mse"))]
+    header, *rows = sweeps.results(runs).splitlines()
+    assert "test accuracy" in header and "test absolute_error" in header and len(rows) == 2
+
+
 def test_a_decision_boundary_is_what_the_net_says() -> None:
     run = train(
         "dataset=playground", "dataset.pattern=xor", "dataset.normalization=standard", "loss=binary_cross_entropy",
@@ -68,7 +74,14 @@ def test_more_features_have_no_boundary() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [([5, 5, 5], "3 × 5"), ([50, 30], "50-30"), ([], "none"), ({"leaky_relu": 0.2}, "leaky_relu 0.2"), (0.1, "0.1")],
+    [
+        ([5, 5, 5], "3 × 5"),
+        ([-0.5, 0.5], "[-0.5, 0.5]"),
+        ([50, 30], "50-30"),
+        ([], "none"),
+        ({"leaky_relu": 0.2}, "leaky_relu 0.2"),
+        (0.1, "0.1"),
+    ],
 )
 def test_values_are_labelled_shortly(value: object, text: str) -> None:
     assert sweeps.label(value) == text

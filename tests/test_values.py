@@ -16,6 +16,17 @@ from dlexp.config import load_config
 from dlexp.errors import UserError
 
 DIABETES = ["dataset=diabetes", "loss=mse"]
+INPUT = "dataset.inputs=[[1]]"
+CONSTANT = ["dataset=inline", f"dataset.inputs={[[i] for i in range(7)]}", f"dataset.targets={[0.1] * 7}"]
+
+
+def test_constant_targets_have_no_r2() -> None:
+    run = train(*CONSTANT, "dataset.class_names=null", "loss=mse", "epochs=0")
+    assert load_run(str(run.path)).result["test_values"]["r2"] is None
+
+
+def test_values_may_go_through_a_sigmoid() -> None:
+    build(check(load_config([*DIABETES, "model.activation=[relu,sigmoid]"])))  # no loss applies another to values
 
 
 def test_figures_are_scikit_learn_s() -> None:
@@ -94,6 +105,25 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
             "drop the softmax or sigmoid",
         ),
         (["experiment=dl_hw3/ex03_max_pooling", "batch_size=1"], "even batch_size"),
+        (["experiment=dl_hw3/ex03_max_pooling", "dataset.validation_fraction=0.5"], "would tear pairs apart"),
+        (["dataset=inline", "dataset.targets=null"], "dataset.class_names=['0', '1']: there must be"),
+        (["dataset=inline", "dataset.class_names=[x]", "dataset.targets=[x,x,x,x]"], "two classes or more"),
+        (["dataset=inline", "dataset.class_names=[0,1,1]"], "each named once"),
+        (["dataset=inline", "dataset.test_targets=[0]"], "dataset.test_inputs, which is null"),
+        (["dataset=inline", "dataset.test_to_train_ratio=1"], "train and test already"),
+        (["dataset=inline", f"dataset.inputs=[[{10**400},0]]", "dataset.targets=[0]"], "must be numbers"),
+        (
+            ["dataset=inline", "dataset.class_names=null", "dataset.targets=[[[1]],[[1]],[[1]],[[1]]]"],
+            "for each sample",
+        ),
+        (["model.init={weight: {explicit: [[[a]]]}}"], "are not numbers"),
+        (
+            ["model.init={weight: {explicit: [[[1,2,3,4]],[[1]],[[1]],[[1]]]}}"],
+            "explicit values for 4 layers; there are 2",
+        ),
+        (["model=layers", "model.layers=[{relu: {inplace: true}}, output]"], "The layer relu has no inplace"),
+        (["model=layers", "model.layers=[{relu: 0.2}, output]"], "takes no arguments"),
+        (["dataset=digits", "trace_steps=1", "batch_size=full", "model.hidden_sizes=[2]"], "trace_steps=1"),
         (["trace_steps=1", "model.hidden_sizes=[500,500]"], "trace_steps"),
         (["model.activation=[relu,tanh,relu]"], "there are 3 for 1 hidden layers"),
     ],

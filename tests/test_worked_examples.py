@@ -137,6 +137,19 @@ def test_a_trace_goes_on_after_a_stop() -> None:
     assert max(step for step, _, _ in traced(whole)) == 10
 
 
+def test_a_trace_of_no_steps_goes_on() -> None:
+    whole, start = (
+        train("dataset=inline", "epochs=2", "trace_steps=2"),
+        train("dataset=inline", "epochs=0", "trace_steps=2"),
+    )
+    assert (resume(start, "epochs=2").path / "trace.csv").read_bytes() == (whole.path / "trace.csv").read_bytes()
+
+
+def test_samples_are_printed_beside_their_own_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "dataset=inline", "dataset.test_size=2", "epochs=1"]) == 0
+    assert "[0, 1]" not in capsys.readouterr().out, "the test split is not the config's list"
+
+
 def test_a_trace_is_printed_beside_what_was_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "experiment=is_hw4/ex01_backprop"]) == 0
     printed = capsys.readouterr().out

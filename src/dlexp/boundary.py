@@ -21,7 +21,8 @@ def write_boundary(job: Job, run: RunDirectory) -> None:
     points = {split: job.batches.raw(split) for split in job.batches.splits}
     everywhere = torch.cat(list(points.values()))
     low, high = everywhere.amin(0), everywhere.amax(0)
-    low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
+    margin = MARGIN * torch.where(high > low, high - low, 1.0)  # one sample has no extent
+    low, high = low - margin, high + margin
     axes = (torch.linspace(a, b, SIDE, dtype=job.dtype) for a, b in zip(low.tolist(), high.tolist(), strict=True))
     grid = torch.cartesian_prod(*axes).to(job.device)
     with torch.inference_mode(), job.autocast():

@@ -42,7 +42,7 @@ def _honest_monitor(name: str) -> None:
             "would choose a model by its test results, which then mean nothing; take validation/loss or "
             "validation/accuracy, with dataset.validation_fraction=0.1"
         )
-    if name not in ("validation/loss", "validation/accuracy", "validation/absolute_error"):
+    if not re.fullmatch(r"validation/(loss|accuracy|absolute_error|distance)", name):
         raise ValueError("must be validation/loss, validation/accuracy or, of values, validation/absolute_error")
 
 

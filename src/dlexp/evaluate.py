@@ -95,8 +95,10 @@ def value_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float | None]:
 
     R² is the mean over the values of 1 − Σ (y − t)² / Σ (t − mean)².
     """
-    errors, spread = (outputs - targets).double(), (targets - targets.mean(0)).double().square().sum(0)
-    r2 = (1 - errors.square().sum(0) / spread).mean().item() if bool((spread > 0).all()) else None
+    outputs, targets = outputs.double(), targets.double()
+    errors, spread = outputs - targets, (targets - targets.mean(0)).square().sum(0)
+    varies = bool((targets.amax(0) > targets.amin(0)).all())
+    r2 = (1 - errors.square().sum(0) / spread).mean().item() if varies else None
     return {
         "mean_absolute_error": errors.abs().mean().item(),
         "root_mean_squared_error": errors.square().mean().sqrt().item(),

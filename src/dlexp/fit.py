@@ -1,6 +1,7 @@
 """Whether a job's dataset, model and loss fit together, found out before its first step."""
 
 import copy
+import math
 from typing import TYPE_CHECKING
 
 from dlexp.errors import UserError
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from dlexp.build import Job
 
-TRACEABLE = 10_000  # parameters; a step of such a net is half a megabyte of trace.csv
+TRACEABLE = 30_000  # numbers; such a step is a megabyte of trace.csv
 
 
 def check_fit(job: "Job") -> None:
@@ -25,10 +26,10 @@ def check_fit(job: "Job") -> None:
 
     _check_targets(job)
     _check_pairs(job)
-    if job.config.trace_steps and (count := sum(p.numel() for p in job.model.parameters())) > TRACEABLE:
+    if job.config.trace_steps and (count := _numbers_of_a_step(job)) > TRACEABLE:
         raise UserError(
-            f"trace_steps={job.config.trace_steps} writes every number down, and is for nets of up to {TRACEABLE:,} "
-            f"parameters, not {count:,}: log_gradients=true tells of larger ones."
+            f"trace_steps={job.config.trace_steps} writes every number down, and is for steps of up to {TRACEABLE:,}, "
+            f"not {count:,}: take a smaller batch_size or model; log_gradients=true tells of larger ones."
         )
     inputs, targets = next(iter(job.batches.serve("train", min(8, job.batches.size("train")))))
     devices = [job.device] if job.device.type == "cuda" else []
@@ -57,6 +58,14 @@ def check_fit(job: "Job") -> None:
                 f"batch_size={job.batch_size} makes a batch of one of {train_size} samples, and batch norm cannot take "
                 f"the variance of one: choose another batch_size. ({error})"
             ) from error
+
+
+def _numbers_of_a_step(job: "Job") -> int:
+    """How many numbers a traced step writes: inputs and activations of the batch, parameters and their gradients."""
+    from dlexp.summary import summarize
+
+    shapes = [job.source.input_shape, *(row.output_shape for row in summarize(job.model, job.source.input_shape))]
+    return job.batch_size * sum(map(math.prod, shapes)) + 2 * sum(p.numel() for p in job.model.parameters())
 
 
 def _check_targets(job: "Job") -> None:
@@ -89,6 +98,9 @@ def _check_targets(job: "Job") -> None:
 def _check_pairs(job: "Job") -> None:
     if job.loss.takes != ("nothing",):
         return
+    cutting = ("test_to_train_ratio", "validation_fraction", "train_size", "test_size")
+    if cuts := [key for key in cutting if job.config.dataset[key]]:
+        raise UserError(f"dataset.{cuts[0]} would tear pairs apart, which loss={job.config.loss['name']} compares.")
     sizes = [job.batch_size, *(job.batches.size(split) for split in job.batches.splits)]
     if any(size % 2 for size in sizes) or (job.config.shuffle and job.steps_per_epoch > 1):
         raise UserError(
@@ -108,7 +120,7 @@ def _check_outputs(job: "Job", outputs: "torch.Tensor", samples: int) -> None:
             f"End model.layers with `output`, or `linear: {wanted}`."
         )
     kind = _kind(job.model, outputs)
-    if kind not in job.loss.accepts:
+    if source.class_names and kind not in job.loss.accepts:
         way_out = {
             "probabilities": "drop the softmax or sigmoid at the end of the model: the losses apply it",
             "log_probabilities": "take loss=nll, or drop log_softmax from the end of the model",

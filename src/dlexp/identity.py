@@ -19,6 +19,7 @@ def work_out(config: Config) -> RunDirectory:
     imports = import_modules(config.imports)
     demonstration = IDENTITIES.build(config.identity, imports)
     assert demonstration is not None, "the caller has looked"
+    differences = [pair.difference for pair in demonstration.sides]  # before a directory is made
     run = RunDirectory.create(Path(config.output_dir), config.name)
     with run.locked():
         run.write_json("environment.json", {**origin(imports), "config_sha256": config_sha256(config.to_mapping())})
@@ -32,8 +33,8 @@ def work_out(config: Config) -> RunDirectory:
             points = [(name, *point) for name, curve in demonstration.curves.items() for point in curve.tolist()]
             run.write_table("trajectories.csv", ["curve", "x", "y"], points)
         sides = [
-            {"statement": pair.statement, "difference": pair.difference, "tolerance": pair.tolerance}
-            for pair in demonstration.sides
+            {"statement": pair.statement, "difference": difference, "tolerance": pair.tolerance}
+            for pair, difference in zip(demonstration.sides, differences, strict=True)
         ]
         run.write_json("result.json", {"status": "finished", "sides": sides})
         wrong = [p for p in demonstration.sides if p.tolerance is not None and not p.difference <= p.tolerance]

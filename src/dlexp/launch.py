@@ -83,6 +83,42 @@ def sweep(
     return JobError.exit_code if any(answer["status"] == "failed" for answer in answers.values()) else 0
 
 
+def plan(overrides: Sequence[str]) -> int:
+    """Say how many jobs there are to run, and what each and all of them will take, from a few measured batches."""
+    from dlexp.plan import costs
+    from dlexp.report.text import table
+    from dlexp.sweep import varied
+    from dlexp.tasks import tasks
+
+    everything = tasks(overrides)
+    todo = [task for task in everything if task.state not in ("done", "running")]
+    trained = [task for task in todo if task.config.identity["name"] == "none"]
+    counts = Counter(task.state for task in everything)
+    print(f"{len(everything)} jobs: {', '.join(f'{n} {STATES[state]}' for state, n in counts.items())}.", flush=True)
+    if not trained:
+        return 0
+    found = costs(trained)
+    rows: dict[str, list[Any]] = {}
+    for task, values in zip(todo, varied([task.overrides for task in todo]), strict=True):
+        if task.key in found:
+            name = _settings({key: value for key, value in values.items() if key != "seed"}) or "as it is"
+            cost = found[task.key]
+            shown = [cost.parameters or "?", f"{cost.memory / 2**20:.0f} MiB" if cost.memory else "?"]
+            row = rows.setdefault(name, [name, 0, *shown, _duration(cost.seconds)])
+            row[1] += 1
+    print(table(["", "jobs", "parameters", "memory", "time each"], rows.values()))
+    side_by_side = len(_devices(everything[0].config))
+    total = sum(cost.seconds for cost in found.values())
+    print(f"\n{_duration(total)} in all, about {_duration(total / side_by_side)} with {side_by_side} side by side.")
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
 def _devices(config: Config) -> list[str | None]:
     """Where the jobs of a sweep run side by side: one on each GPU, or as many on the CPU as it has cores for."""
     gpus = 0

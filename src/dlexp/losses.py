@@ -5,12 +5,12 @@ Targets are classes (N,), counted from 0, or values (N, outputs). Each loss says
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from dlexp.errors import UserError
 from dlexp.measures import Measure
 from dlexp.registry import Registry
-from dlexp.schema import Fraction, Positive
+from dlexp.schema import Fraction, Interval
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,14 +138,17 @@ def categorical_hinge() -> Loss:
 
 
 def multi_margin(p: Literal[1, 2] = 1, margin: float = 1.0) -> Loss:
-    """Mean over wrong classes of max(0, margin − z[t] + z)ᵖ; PyTorch's takes the class as it is."""
+    """Σ over wrong classes of max(0, margin − z[t] + z)ᵖ, over the number of classes; takes the class as it is."""
     from torch.nn import functional as F
 
     return Loss(lambda outputs, targets: F.multi_margin_loss(outputs, targets, p, margin), accepts=SCORES)
 
 
 def multilabel_margin() -> Loss:
-    """Mean over wrong classes of max(0, 1 − z[t] + z); PyTorch's wants the classes that are on, then −1: (t, −1, …)."""
+    """Σ over wrong classes of max(0, 1 − z[t] + z), over the number of classes: `multi_margin`, with one class on.
+
+    PyTorch's takes the classes that are on, and then −1: (t, −1, …).
+    """
     from torch.nn import functional as F
 
     def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
@@ -170,7 +173,7 @@ def poisson_nll() -> Loss:
     return Loss(lambda z, targets: F.poisson_nll_loss(z, _one_hot(targets, z)), accepts=SCORES)
 
 
-def gaussian_nll(variance: Positive = 1.0) -> Loss:
+def gaussian_nll(variance: Annotated[float, Interval(1e-6)] = 1.0) -> Loss:
     """Mean over classes of ½ (log variance + (p − t)² / variance): p = softmax(z) is the mean, t is one-hot."""
     from torch.nn import functional as F
 

@@ -44,6 +44,8 @@ class Run:
         """metrics.csv: a row for each epoch."""
         import pandas as pd
 
+        if not (self.path / METRICS).exists():
+            raise UserError(f"{self.path} has no {METRICS}: it has trained nothing.")
         return pd.read_csv(self.path / METRICS)
 
     def load_model(self, *, best: bool = False) -> "torch.nn.Module":
@@ -56,6 +58,11 @@ class Run:
         from dlexp.registry import import_modules
 
         if best:
+            if not (self.path / "checkpoints" / "best.pt").exists():
+                raise UserError(
+                    f"{self.path} has no best.pt: without a validation split nothing was chosen. "
+                    "dataset.validation_fraction=0.1 makes one."
+                )
             state = checkpoint.load(self.path / "checkpoints" / "best.pt")
         else:
             newest, warnings = checkpoint.latest(self.directory)

@@ -32,6 +32,7 @@ class Table:
         """
         if length and (not path.exists() or path.stat().st_size < length):
             raise UserError(f"{path} is shorter than the checkpoint says ({length} bytes): it was changed or deleted.")
+        self.is_new = not length
         self._file: IO[str] = path.open("r+" if length else "w", newline="", encoding="utf-8")
         self._file.truncate(length)
         self._file.seek(length)

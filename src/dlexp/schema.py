@@ -90,6 +90,8 @@ def check(annotation: Any, value: Any, key: str) -> Any:
         hint = did_you_mean(str(value), map(str, arguments))
         raise UserError(f"{key}={_shown(value)} is not one of {', '.join(map(str, arguments))}.{hint}")
     if origin is tuple and isinstance(value, list | tuple):
+        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise UserError(f"{key}={_shown(value)} must be {len(arguments)} values.")
         return tuple(check(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
     if isinstance(annotation, type) and is_dataclass(annotation) and isinstance(value, Mapping):
         return annotation(**bind(annotation, value, key + "."))
@@ -149,7 +151,7 @@ def _described(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(map(str, arguments))
     if origin is tuple:
-        return f"a list, each {_described(arguments[0])}"
+        return f"a list, each {_described(arguments[0])}" if arguments[0] is not Any else "a list"
     names = {int: "an integer", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
     return names.get(annotation, "a mapping")
 

@@ -143,7 +143,8 @@ def _explained(error: BaseException, run: RunDirectory) -> str | None:
 
 
 def _not_finite(what: str, progress: Progress, run: RunDirectory) -> str:
+    saved = f" The checkpoints in {run.path} are from before." if run.checkpoints() else ""
     return (
-        f"{what} is not a finite number, in epoch {progress.epoch + 1}, step {progress.step + 1}. The checkpoints in "
-        f"{run.path} are from before. A smaller optimizer.lr, or normalized inputs, may help."
+        f"{what} is not a finite number, in epoch {progress.epoch + 1}, step {progress.step + 1}.{saved} "
+        "A smaller optimizer.lr, or normalized inputs, may help."
     )

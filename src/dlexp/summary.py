@@ -28,8 +28,9 @@ def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
             rows.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters))
 
         hooks.append(module.register_forward_hook(note))
+    first = next(model.parameters(), torch.zeros(()))
     with torch.no_grad():
-        model.eval()(torch.zeros(1, *input_shape))
+        model.eval()(torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device))
     for hook in hooks:
         hook.remove()
     return rows

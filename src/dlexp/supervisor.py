@@ -38,7 +38,7 @@ class Worker:
         """Let it work on a task."""
         self.task, self.started = task, time.monotonic()
         run = str(task.run.path) if task.run else None
-        order = {"overrides": task.overrides, "key": task.key, "run": run, "fresh": fresh, "device": self.device}
+        order = {"overrides": task.overrides, "job": task.job, "run": run, "fresh": fresh, "device": self.device}
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it died already: reading its answer will say so
             self.process.stdin.write(json.dumps(order) + "\n")

@@ -26,7 +26,13 @@ class Task:
 
     overrides: tuple[str, ...]
     config: Config
-    key: str
+    job: str  # config, data and code, however many epochs
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other: the job, and how far it shall go."""
+        return f"{self.job}_{self.config.epochs}_{self.config.stop_at or 0}"
+
     state: State = "missing"
     run: RunDirectory | None = None
 
@@ -43,8 +49,8 @@ def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
         config = check(load_config(job))
         if config.threads == "auto":  # however many run side by side, each gives the same bits
             config, job = replace(config, threads=1), [*job, "threads=1"]
-        key = job_key(config, hashes)
-        found.setdefault(key, Task(tuple(job), config, key))
+        task = Task(tuple(job), config, job_key(config, hashes))
+        found.setdefault(task.key, task)
     if fresh:
         return list(found.values())
     output_dirs = {task.config.output_dir for task in found.values()}
@@ -52,7 +58,14 @@ def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
     there: dict[str, list[RunDirectory]] = {}
     for run in runs:
         there.setdefault(run_key(run), []).append(run)
-    return [look(task, there.get(task.key, [])) for task in found.values()]
+    looked = [look(task, there.get(task.job, [])) for task in found.values()]
+    taken = {task.run.path for task in looked if task.run and task.state != "shorter"}
+    for i, task in enumerate(looked):
+        if task.run and task.state == "shorter":
+            if task.run.path in taken:  # what one task has, another must not extend
+                looked[i] = replace(task, state="missing", run=None)
+            taken.add(task.run.path)
+    return looked
 
 
 def look(task: Task, runs: Sequence[RunDirectory]) -> Task:

@@ -18,7 +18,7 @@ class Trace:
         for name, module in session.job.model.named_modules():
             if not any(module.children()):
                 module.register_forward_hook(self._hook(f"{name} {type(module).__name__}".strip()))
-        if session.progress.step == 0:
+        if session.tables[TRACE].is_new:
             for name, parameter in session.job.model.named_parameters():
                 self._write("parameter", name, parameter)
 

@@ -50,11 +50,11 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
     run: RunDirectory | None = None
     try:
         config = check(load_config(order["overrides"]))
-        with claimed(Path(config.output_dir), order["key"]) as claim:
+        task = Task(tuple(order["overrides"]), config, order["job"])
+        with claimed(Path(config.output_dir), task.key) as claim:
             if claim is None:
                 return {"status": "running", "run": None}
             known = [Path(path) for path in (order["run"], claim.read()) if path and Path(path).is_dir()]
-            task = Task(tuple(order["overrides"]), config, order["key"])
             if not order["fresh"]:  # another sweep may have been at it since the parent looked
                 task = look(task, [RunDirectory.open(path) for path in known])
             if task.state == "running":

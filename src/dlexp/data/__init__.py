@@ -100,6 +100,11 @@ def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[Module
     if preparation.positive_class is not None:
         positive = original.class_names.index(preparation.positive_class)
         published = {k: Samples(x, (t == positive).astype(np.int64)) for k, (x, t) in published.items()}
+    if source.test_is_train and preparation.test_to_train_ratio is not None:
+        raise UserError(
+            f"dataset.test_to_train_ratio={preparation.test_to_train_ratio:g}: these samples are train and "
+            "test already. Set it to null; dataset.test_inputs gives others to test on."
+        )
     splits, indices = split(published, preparation)
     digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())
     mean, deviation = statistics(splits["train"].inputs, preparation, source)

@@ -19,9 +19,16 @@ def inline(
 
     `targets` are values, a number or a list for each sample; with `class_names` they are names from it; null says that
     there are none. Without `test_inputs` the samples are the test split too. Raises UserError for uneven lists, or
-    where there is not one target for each sample.
+    where there is not one target for each sample, or not two classes.
     """
     names = tuple(class_names or ())
+    if names and (targets is None or len(names) < 2 or len(set(names)) < len(names)):
+        raise UserError(
+            f"dataset.class_names={list(names)}: there must be two classes or more, each named once, and "
+            "dataset.targets; null says that there are none."
+        )
+    if test_inputs is None and test_targets is not None:
+        raise UserError("dataset.test_targets are of dataset.test_inputs, which is null.")
     train = _samples(inputs, targets, names, "")
     test = train if test_inputs is None else _samples(test_inputs, test_targets, names, "test_")
     if test.inputs.shape[1:] != train.inputs.shape[1:] or test.targets.shape[1:] != train.targets.shape[1:]:
@@ -31,6 +38,7 @@ def inline(
         input_shape=train.inputs.shape[1:],
         class_names=names,
         value_names=("value",) if values == 1 else tuple(f"value {i + 1}" for i in range(values)),
+        test_is_train=test_inputs is None,
         embedded=lambda: {"train": train, "test": test},
         origin="the config",
     )
@@ -47,7 +55,10 @@ def _samples(
     if len(targets) != len(x):
         raise UserError(f"dataset.{prefix}targets: there are {len(targets)} for {len(x)} samples.")
     if not class_names:
-        return Samples(x, _numbers(targets, f"dataset.{prefix}targets").reshape(len(x), -1))
+        values = _numbers(targets, f"dataset.{prefix}targets")
+        if values.ndim > 2:
+            raise UserError(f"dataset.{prefix}targets must be a number, or a list of numbers, for each sample.")
+        return Samples(x, values.reshape(len(x), -1))
     for target in map(str, targets):
         if target not in class_names:
             raise UserError(
@@ -59,7 +70,7 @@ def _samples(
 def _numbers(values: tuple[Any, ...], key: str) -> np.ndarray:
     try:
         array = np.array(values, np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise UserError(f"{key} must be numbers, in lists of equal lengths.") from None
     if not np.isfinite(array).all():
         raise UserError(f"{key} must be finite numbers.")

@@ -30,6 +30,7 @@ class Source:
     input_shape: tuple[int, ...]  # (features,), (channels, length) or (channels, height, width)
     class_names: tuple[str, ...] = ()
     value_names: tuple[str, ...] = ()  # of regression targets, where there are no classes
+    test_is_train: bool = False  # the samples serve as both, so they cannot be split anew
     largest: float = 255.0  # raw value that the unit interval's 1 stands for, in images
     embedded: Callable[[], Splits] | None = None
     convert: Callable[[Path], Splits] | None = None

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from dlexp.errors import UserError
 from dlexp.identities.sides import Demonstration, Sides
 from dlexp.schema import Count, Natural, Seed
 
@@ -37,6 +38,7 @@ def transposed_convolution(
     import torch
     from torch.nn import functional as F
 
+    _check_kernel(kernel_size, length + 2 * padding)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(1, 1, length, generator=generator, dtype=torch.float64, requires_grad=True)
     kernel = torch.randn(1, 1, kernel_size, generator=generator, dtype=torch.float64)
@@ -79,6 +81,7 @@ def composed_convolution(
 
     from dlexp.models.convolutions import LowRankConv2d, SeparableConv2d
 
+    _check_kernel(kernel_size, side)
     torch.manual_seed(seed)
     images = torch.randn(1, in_channels, side, side, dtype=torch.float64)
     k, out = kernel_size, side - kernel_size + 1  # no padding
@@ -102,6 +105,11 @@ def composed_convolution(
         sides.append(Sides(f"{name}: parameters (dense: {dense:,})", parameters[name], made))
         sides.append(Sides(f"{name}: operations (dense: {dense * out * out:,})", operations[name], counted))
     return Demonstration(sides)
+
+
+def _check_kernel(kernel_size: int, length: int) -> None:
+    if kernel_size > length:
+        raise UserError(f"identity.kernel_size={kernel_size} is larger than its input, {length} with padding.")
 
 
 def _operations(layer: "torch.nn.Module", images: "torch.Tensor") -> int:

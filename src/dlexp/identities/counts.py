@@ -4,25 +4,33 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-from dlexp.identities.sides import Demonstration, Sides
+from dlexp.errors import UserError
+from dlexp.identities.sides import Demonstration, LayerSizes, Sides
+from dlexp.models.layers import ACTIVATIONS
 from dlexp.schema import Count, name_and_arguments
 
 if TYPE_CHECKING:
     import torch
 
+FORMULAS = ("linear", "conv2d", "max_pool2d", "avg_pool2d", "flatten")
+UNCHANGING = (*ACTIVATIONS, "activation", "dropout", "dropout2d", "softmax", "log_softmax")
 
-def perceptron_parameters(sizes: tuple[Count, ...] = (20, 10, 10, 10, 10, 10, 1)) -> Demonstration:
+
+def perceptron_parameters(sizes: LayerSizes = (20, 10, 10, 10, 10, 10, 1)) -> Demonstration:
     """A multilayer perceptron; a dense layer against filters as large as the image; a new head on frozen layers."""
+    import torch
     from torch import nn
 
-    layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
-    frozen = nn.Linear(512, 64).requires_grad_(False)
+    with torch.device("meta"):  # shapes without memory
+        layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
+        frozen, head = nn.Linear(512, 64).requires_grad_(False), nn.Linear(64, 10)
+        dense, filters = nn.Linear(100, 5), nn.Conv2d(1, 5, 10)
     formula = sum(a * b + b for a, b in itertools.pairwise(sizes))
     return Demonstration(
         [
             Sides(f"{' → '.join(map(str, sizes))}: Σ (nᵢ nᵢ₊₁ + nᵢ₊₁)", formula, sum(map(_count, layers))),
-            Sides("dense 100 → 5 = five 10 × 10 filters", _count(nn.Linear(100, 5)), _count(nn.Conv2d(1, 5, 10))),
-            Sides("frozen layers leave n · 10 + 10 of a head n → 10", 64 * 10 + 10, _count(frozen, nn.Linear(64, 10))),
+            Sides("dense 100 → 5 = five 10 × 10 filters", _count(dense), _count(filters)),
+            Sides("frozen layers leave n · 10 + 10 of a head n → 10", 64 * 10 + 10, _count(frozen, head)),
         ]
     )
 
@@ -41,15 +49,16 @@ def layer_table(
     from dlexp.models.layers import layers as build
     from dlexp.summary import summarize
 
+    named = [{"output": {"linear": classes}}.get(layer, layer) if isinstance(layer, str) else layer for layer in layers]
+    formulas: list[tuple[int, int, tuple[int, ...]]] = []
+    for layer in named:
+        before = formulas[-1][2] if formulas else tuple(input_shape)
+        formulas.append(_by_formula(*name_and_arguments(layer, "identity.layers"), before))
     with torch.device("meta"):  # shapes only: an AlexNet's weights would take 240 MB and a second
         model = build(layers, input_shape=input_shape, num_outputs=classes)
         rows = summarize(model, input_shape)
     sides: list[Sides] = []
-    shape = tuple(input_shape)
-    for layer, row, module in zip(layers, rows, model, strict=True):
-        layer = {"output": {"linear": classes}}.get(layer, layer) if isinstance(layer, str) else layer
-        name, arguments = name_and_arguments(layer, "identity.layers")
-        weights, biases, shape = _by_formula(name, arguments, shape)
+    for (weights, biases, shape), row, module in zip(formulas, rows, model, strict=True):
         sides.append(Sides(f"{row.name} {row.kind}: output {' × '.join(map(str, shape))}", shape, row.output_shape))
         if weights:
             of_weight = module.get_parameter("weight").numel()
@@ -67,12 +76,17 @@ def layer_table(
 
 def _by_formula(name: str, arguments: Any, shape: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
     """Weights, biases and output shape of a layer."""
-    if name == "linear":
-        return shape[0] * arguments, arguments, (arguments,)
+    if not (name in UNCHANGING or (name in FORMULAS and _only_numbers(name, arguments))):
+        raise UserError(
+            f"identity.layers: there is no formula here for {name}: {arguments}. Known are {', '.join(FORMULAS)} with "
+            "whole numbers, and layers that keep the shape and have no parameters."
+        )
+    if name in UNCHANGING:
+        return 0, 0, shape
     if name == "flatten":
         return 0, 0, (math.prod(shape),)
-    if name not in ("conv2d", "max_pool2d", "avg_pool2d"):
-        return 0, 0, shape
+    if name == "linear":
+        return shape[0] * arguments, arguments, (arguments,)
     given = arguments if isinstance(arguments, dict) else {"kernel_size": arguments}
     kernel, padding = given["kernel_size"], given.get("padding", 0)
     stride = given.get("stride", 1 if name == "conv2d" else kernel)
@@ -81,6 +95,15 @@ def _by_formula(name: str, arguments: Any, shape: tuple[int, ...]) -> tuple[int,
         return 0, 0, (shape[0], height, width)
     channels = given["out_channels"]
     return kernel * kernel * shape[0] * channels, channels, (channels, height, width)
+
+
+def _only_numbers(name: str, arguments: Any) -> bool:
+    if name == "linear":
+        return isinstance(arguments, int)
+    if name == "flatten" or (isinstance(arguments, int) and name != "conv2d"):
+        return name != "flatten" or arguments == {}
+    known = {"kernel_size", "stride", "padding"} | ({"out_channels"} if name == "conv2d" else set())
+    return isinstance(arguments, dict) and arguments.keys() <= known and all(type(v) is int for v in arguments.values())
 
 
 def _count(*modules: "torch.nn.Module") -> int:

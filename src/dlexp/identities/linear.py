@@ -3,7 +3,7 @@
 import itertools
 from typing import TYPE_CHECKING
 
-from dlexp.identities.sides import Demonstration, Sides
+from dlexp.identities.sides import Demonstration, LayerSizes, Sides
 from dlexp.schema import Count, Seed
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _train(net: "nn.Module", x: "Tensor", y: "Tensor") -> float:
     return loss()
 
 
-def deep_linear(sizes: tuple[Count, ...] = (6, 8, 7, 3), seed: Seed = 0) -> Demonstration:
+def deep_linear(sizes: LayerSizes = (6, 8, 7, 3), seed: Seed = 0) -> Demonstration:
     """A deep net without activations, against one layer with the product of its weights."""
     import torch
     from torch import nn

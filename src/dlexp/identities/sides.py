@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+
+from dlexp.schema import Count
+
+
+def _two_or_more(sizes: tuple[int, ...]) -> None:
+    if len(sizes) < 2:
+        raise ValueError("needs two sizes or more")
+
+
+LayerSizes = Annotated[tuple[Count, ...], _two_or_more]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dlexp.errors import UserError
 from dlexp.identities.sides import Demonstration, Sides
 from dlexp.schema import Count, Positive, Seed
 
@@ -58,6 +59,8 @@ def several_labels(classes: Count = 6, labels_on: Count = 3) -> Demonstration:
     import torch
     from torch.nn import functional as F
 
+    if labels_on > classes:
+        raise UserError(f"identity.labels_on={labels_on} is more than identity.classes={classes}.")
     k = labels_on
     labels = (torch.arange(classes) < k).double()
 

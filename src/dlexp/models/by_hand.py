@@ -23,7 +23,8 @@ DERIVATIVES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], Tensor]] = {
     nn.LeakyReLU: lambda module, x, y: torch.where(x > 0, 1.0, x.new_tensor(module.negative_slope)),
     nn.Tanh: lambda module, x, y: 1 - y * y,
     nn.Sigmoid: lambda module, x, y: y * (1 - y),
-    nn.Softplus: lambda module, x, y: x.sigmoid(),
+    # PyTorch's is x itself, and its slope 1, where β x is above its threshold.
+    nn.Softplus: lambda module, x, y: (module.beta * x).sigmoid().masked_fill(module.beta * x > module.threshold, 1.0),
 }
 
 

@@ -75,7 +75,12 @@ def explicit(values: Numbers, *, tensor: "Tensor", layer: int) -> None:
     """
     if layer >= len(values):
         raise UserError(f"model.init has explicit values for {len(values)} layers, but there are more.")
-    given = tensor.new_tensor(values[layer])
+    try:
+        given = tensor.new_tensor(values[layer])
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"model.init: the explicit values of layer {layer} are not numbers: {error}") from None
+    if not bool(given.isfinite().all()):
+        raise UserError(f"model.init: the explicit values of layer {layer} are not all finite numbers.")
     if given.shape != tensor.shape:
         raise UserError(
             f"model.init: the explicit values of layer {layer} have shape {tuple(given.shape)}, the layer has "
@@ -111,6 +116,11 @@ def initialize(model: "nn.Module", init: Initialization) -> None:
     for_weight, for_bias = FOR_WEIGHT.bind_choice(weight), FOR_BIAS.bind_choice(bias)
     with torch.no_grad():
         layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+        for bound in (for_weight, for_bias):
+            if bound["name"] == "explicit" and len(bound["values"]) > len(layers):
+                raise UserError(
+                    f"model.init has explicit values for {len(bound['values'])} layers; there are {len(layers)}."
+                )
         for number, layer in enumerate(layers):
             FOR_WEIGHT.build(for_weight, tensor=layer.weight, layer=number)
             if layer.bias is not None:

@@ -143,8 +143,12 @@ def _stack(
 
 def _layer(name: str, arguments: Any, sample: "Tensor") -> "nn.Module":
     layer, build = LAYERS[name], _class(name)
-    known = [p for p in inspect.signature(build).parameters if p not in (layer.infers, "device", "dtype")]
+    # In place, a layer would change what others still need: the stored samples, a trace, its own derivative.
+    given = (layer.infers, "device", "dtype", "inplace", "args", "kwargs")
+    known = [p for p in inspect.signature(build).parameters if p not in given]
     if not isinstance(arguments, dict):
+        if not known:
+            raise UserError(f"The layer {name} takes no arguments, but {arguments} is given.")
         arguments = {known[0]: arguments}
     for argument in arguments:
         if argument not in known:

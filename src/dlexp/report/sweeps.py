@@ -19,18 +19,21 @@ MARKERS = "os^vDXP"
 
 def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
     """Return a line for each run: what varied, its final metrics on train and test, and its training time."""
-    rows = []
-    names: list[str] = []
-    for varied, run in runs:
-        result = run.read_json("result.json")
-        final = result["final"]
-        names = list(final["test"])
-        metrics = [final[split][name] for name in names for split in ("train", "test")]
-        rows.append([*map(label, varied.values()), *metrics, f"{result['training_seconds']:.1f} s"])
-    if not rows:
+    if not runs:
         return ""
-    header = [f"{split} {name}" for name in names for split in ("train", "test")]
-    return table([*(key.removeprefix("model.") for key in runs[0][0]), *header, "time"], rows)
+    finals = [run.read_json("result.json") for _, run in runs]
+    names = list(dict.fromkeys(name for result in finals for name in result["final"]["test"]))
+    columns = [(split, name) for name in names for split in ("train", "test")]
+    rows = [
+        [
+            *map(label, varied.values()),
+            *(result["final"][split].get(name, "") for split, name in columns),
+            f"{result['training_seconds']:.1f} s",
+        ]
+        for (varied, _), result in zip(runs, finals, strict=True)
+    ]
+    header = [key.removeprefix("model.") for key in runs[0][0]] + [f"{split} {name}" for split, name in columns]
+    return table([*header, "time"], rows)
 
 
 def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:
@@ -108,7 +111,10 @@ def label(value: Any) -> str:
     """Return a value as a short text: [5, 5, 5, 5] is 4 × 5, and {leaky_relu: 0.2} is leaky_relu 0.2."""
     if isinstance(value, list):
         same = len(value) > 1 and all(item == value[0] for item in value)
-        return f"{len(value)} × {value[0]}" if same else "-".join(map(str, value)) or "none"
+        if same or not value:
+            return f"{len(value)} × {value[0]}" if same else "none"
+        sizes = all(isinstance(item, int) and item >= 0 for item in value)
+        return "-".join(map(str, value)) if sizes else f"[{', '.join(map(label, value))}]"
     if isinstance(value, dict):
         return ", ".join(f"{key} {label(item)}" for key, item in value.items())
     return str(value)

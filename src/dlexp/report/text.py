@@ -71,7 +71,7 @@ def reported(run: RunDirectory) -> str:
     for row in config.get("reference", []):
         conditions = {key: value for key, value in row.items() if key not in measured}
         if all(_chosen(config, key) == value for key, value in conditions.items()):
-            rows += [(key, float(row[key]), float(measured[key])) for key in row if key in measured]
+            rows += [(key, _figure(row[key]), _figure(measured[key])) for key in row if key in measured]
     return table(["", "reported", "measured"], rows) if rows else ""
 
 
@@ -115,7 +115,7 @@ def is_worked_example(run: RunDirectory) -> bool:
 def predictions(run: RunDirectory) -> str:
     """Return the samples that a config holds itself, with what the net makes of each; '' for other datasets."""
     dataset = run.read_config()["dataset"]
-    if dataset["name"] != "inline":
+    if dataset["name"] != "inline" or dataset["test_size"] is not None or dataset["test_to_train_ratio"] is not None:
         return ""
     inputs = dataset["inputs"] if dataset["test_inputs"] is None else dataset["test_inputs"]
     with (run.path / "predictions.csv").open(newline="", encoding="utf-8") as file:
@@ -151,6 +151,10 @@ def _traced(run: RunDirectory) -> dict[tuple[str, str, str, str], float]:
     with (run.path / TRACE).open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         return {(row["step"], row["what"], row["name"], row["index"]): float(row["value"]) for row in rows}
+
+
+def _figure(value: Any) -> Any:
+    return float(value) if isinstance(value, int | float) else value
 
 
 def _short(number: str) -> str:

@@ -1,0 +1,77 @@
+"""What a sweep will take, before it runs: measured on a few batches of each kind of job, in a directory thrown away."""
+
+import contextlib
+import dataclasses
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlexp.build import check
+from dlexp.config import Config, load_config
+from dlexp.rundir import METRICS
+from dlexp.tasks import Task
+
+BATCHES = 20  # of train, in each of three epochs, of which the first is not measured
+FORWARD = 1 / 3  # of a training step's time: evaluation has no backward pass, which takes twice the forward one
+MOST = 12  # kinds that are measured; what else a large sweep has is taken to be like their mean
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one job of a kind takes."""
+
+    parameters: int
+    memory: int  # bytes at most; on the CPU with PyTorch's own
+    seconds: float
+
+
+def costs(tasks: Sequence[Task]) -> dict[str, Cost]:
+    """Return each task's cost by its key; tasks that differ in their seed only are of one kind."""
+    kinds: dict[str, list[Task]] = {}
+    for task in tasks:
+        kind = dataclasses.replace(task.config, seed=0, name="", reference=())
+        kinds.setdefault(repr(kind), []).append(task)
+    measured: dict[str, Cost] = {}
+    for same in list(kinds.values())[:MOST]:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+            cost = _cost(same[0], folder)
+        measured |= {task.key: cost for task in same}
+    mean = sum(cost.seconds for cost in measured.values()) / len(measured)
+    rest = Cost(0, 0, mean)
+    return {task.key: measured.get(task.key, rest) for task in tasks}
+
+
+def _cost(task: Task, folder: str) -> Cost:
+    from dlexp import data, loop
+    from dlexp.registry import import_modules
+
+    config = task.config
+    prepared = data.prepare(config.dataset, Path(config.data_dir), import_modules(config.imports))
+    sizes = {split: len(samples.targets) for split, samples in prepared.splits.items()}
+    batch = sizes["train"] if config.batch_size == "full" else min(config.batch_size, sizes["train"])
+    probe = [f"output_dir={folder}", "epochs=3", "stop_at=null", "trace_steps=0", "checkpoint.every_seconds=null"]
+    probe += ["early_stopping.patience=null", "evaluate_every_n_steps=null"]
+    cut = _cut(config, sizes, batch)
+    small = check(load_config([*task.overrides, *probe, *cut]))
+    run = loop.train(small)
+    result, rows = run.read_json("result.json"), run.read_table(METRICS)
+    per_sample = 1 / max(row["samples_per_second"] for row in rows[1:])
+    held_out = sum(size for split, size in sizes.items() if split != "train")
+    epochs = min(config.epochs, config.stop_at or config.epochs)
+    seconds = epochs * per_sample * (sizes["train"] + FORWARD * held_out)
+    return Cost(result["parameters"], result["peak_memory_bytes"], seconds)
+
+
+def _cut(config: Config, sizes: dict[str, int], batch: int) -> list[str]:
+    """Fewer samples for the probe, where there are many and nobody minds which."""
+    if config.dataset["name"] == "inline" or sizes["train"] <= 2 * BATCHES * batch:
+        return []
+    classes = 1000  # a stratified cut needs one of each at least; no dataset here has more
+    train = max(BATCHES * batch, min(classes, sizes["train"] // 2))
+    return [
+        f"dataset.train_size={train}",
+        f"dataset.test_size={min(sizes['test'], classes)}",
+        "dataset.stratified=false",
+    ]

@@ -1,0 +1,17 @@
+"""The verbs of the command line, by name."""
+
+from collections.abc import Callable, Sequence
+
+from dlexp.verbs import reading, working
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "train": working.train,
+    "plan": working.plan,
+    "resume": working.resume,
+    "evaluate": working.evaluate,
+    "compare": reading.compare,
+    "diff": reading.diff,
+    "summary": reading.summary,
+    "list": reading.list_,
+    "data": reading.data,
+}
