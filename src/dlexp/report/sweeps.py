@@ -117,4 +117,4 @@ def label(value: Any) -> str:
         return "-".join(map(str, value)) if sizes else f"[{', '.join(map(label, value))}]"
     if isinstance(value, dict):
         return ", ".join(f"{key} {label(item)}" for key, item in value.items())
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
