@@ -3,13 +3,15 @@
 Everything here refuses a wrong key or option with the nearest right ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import hydra
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -19,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dlexp.errors import UserError, did_you_mean
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
+_PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper.")
 _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError)
 
 
@@ -69,10 +72,23 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             raise UserError(f"{each!r} is not of the form key=value: {_one_line(error)}") from None
         if override.is_hydra_override():
             raise UserError(
-                f"{each}: settings of Hydra itself cannot be changed; output_dir and name say where runs go."
+                f"{each}: settings of Hydra itself cannot be changed, but for its launchers and sweepers with "
+                "`dlexp train -m`; output_dir and name say where runs go."
             )
         parsed.append(override)
     return parsed
+
+
+def of_plugins(overrides: Sequence[str]) -> list[str]:
+    """Return those overrides that choose and set one of Hydra's launchers or sweepers.
+
+    Raises UserError for one that would let a config name code to be run.
+    """
+    chosen = [each for each in overrides if each.lstrip("+").startswith(_PLUGINS)]
+    for each in chosen:
+        if "_target_" in each or "custom_search_space" in each or "_partial_" in each:
+            raise UserError(f"{each}: a config cannot name code to be run.")
+    return chosen
 
 
 def text(override: Override) -> str:
@@ -108,6 +124,18 @@ def shipped_configs() -> Path:
     return Path(str(files("dlexp.conf")))
 
 
+@contextmanager
+def initialized() -> Iterator[None]:
+    """Let Hydra compose from dlexp's configs, though it may be at work in this process already."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(shipped_configs().absolute()), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
 def _single(override: Override) -> Override:
     if override.is_sweep_override():
         raise UserError(f"{text(override)} gives several values: that is a sweep, `dlexp train -m`.")
@@ -124,7 +152,7 @@ def _composed(parsed: list[Override], *, with_hydra: bool = False) -> DictConfig
     for choice in choices:
         _check_choice(choice)
     try:
-        with hydra.initialize_config_dir(str(shipped_configs().absolute()), version_base="1.3"):
+        with initialized():
             if len(choices) < len(parsed):
                 chosen = hydra.compose("config", search + [text(choice) for choice in choices])
                 _check_keys([o for o in parsed if o not in choices], OmegaConf.to_container(chosen, resolve=False))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dlexp.composition import of_plugins
 from dlexp.config import Config
 from dlexp.errors import JobError, UserError
 from dlexp.rundir import RunDirectory
@@ -50,6 +51,13 @@ def sweep(
     from dlexp.sweep import varied
     from dlexp.tasks import Task, tasks
 
+    plugins = of_plugins(overrides)
+    overrides = [each for each in overrides if each not in plugins]
+    if any(each.startswith("hydra/sweeper") for each in plugins):
+        from dlexp.plugins import study
+
+        study(overrides, plugins)
+        return 0
     everything = tasks(overrides, fresh=fresh)
     settings = dict(zip((task.key for task in everything), varied([t.overrides for t in everything]), strict=True))
     wanted = ("failed",) if retry_failed else ("missing", "shorter", "interrupted", "failed")
@@ -70,7 +78,15 @@ def sweep(
         run = RunDirectory(Path(answer["run"])) if answer["run"] else None
         return "\n".join([*answer["said"], f"{line}  {_outcome(run)}{answer['seconds']:.1f} s  {answer['run'] or ''}"])
 
-    answers, signal = supervise(todo, _devices(everything[0].config), tell, fresh=fresh, fail_fast=fail_fast)
+    if plugins and todo:
+        from dlexp.plugins import launch
+
+        answers, signal = launch(todo, plugins, fresh=fresh), None
+        for task in todo:
+            print(tell(task, answers[task.key]))
+    else:
+        devices = _devices(everything[0].config)
+        answers, signal = supervise(todo, devices, tell, fresh=fresh, fail_fast=fail_fast)
     if signal:
         print("Stopped. The same command goes on.")
         return 128 + signal

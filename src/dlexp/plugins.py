@@ -1,0 +1,136 @@
+"""Hydra's launchers and sweepers, for what one machine does not do: SLURM by submitit, a study by Optuna.
+
+They are extras (`pip install dlexp[launchers]`, `dlexp[optuna]`), and run the same jobs into the same run directories.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from dlexp.build import check
+from dlexp.composition import initialized, parse, shipped_configs
+from dlexp.config import load_config
+from dlexp.errors import JobError, UserError
+from dlexp.rundir import RunDirectory
+from dlexp.tasks import Task
+
+if TYPE_CHECKING:
+    from hydra.plugins.launcher import Launcher
+    from hydra.plugins.sweeper import Sweeper
+
+
+class Work:
+    """Runs one job in whatever process the launcher has for it; picklable."""
+
+    def __init__(self, jobs: dict[tuple[str, ...], str], *, fresh: bool):
+        self._jobs, self._fresh = jobs, fresh
+
+    def __call__(self, config: DictConfig) -> dict[str, Any]:
+        """Train the job of the overrides that Hydra was given for this process."""
+        from dlexp import worker
+
+        overrides = tuple(HydraConfig.get().overrides.task)
+        order = {"overrides": overrides, "job": self._jobs[overrides], "run": None, "device": None}
+        started = time.monotonic()
+        answer = worker.work({**order, "fresh": self._fresh})
+        return {**answer, "said": [], "seconds": time.monotonic() - started}
+
+
+class Trial:
+    """Trains one trial of a study, and returns what it is judged by: its best value on the validation split."""
+
+    def __call__(self, config: DictConfig) -> float:
+        """Raise JobError where the trial failed, which the study takes as a failed one."""
+        from dlexp import worker
+        from dlexp.tasks import job_key
+
+        overrides = list(HydraConfig.get().overrides.task)
+        checked = check(load_config(overrides))
+        order = {"overrides": overrides, "job": job_key(checked, {}), "run": None, "device": None, "fresh": False}
+        answer = worker.work(order)
+        if answer["status"] != "finished":
+            raise JobError(str(answer.get("message", answer["status"])))
+        selected = RunDirectory(Path(answer["run"])).read_json("result.json")["selected"]
+        return float(selected[checked.early_stopping.monitor])
+
+
+def launch(todo: Sequence[Task], hydra_overrides: Sequence[str], *, fresh: bool) -> dict[str, dict[str, Any]]:
+    """Run the tasks by the launcher that `hydra_overrides` choose; return each one's answer, as `supervise` does."""
+    work = Work({task.overrides: task.job for task in todo}, fresh=fresh)
+    folder = Path(todo[0].config.output_dir) / ".hydra"
+    with _composed(hydra_overrides, folder) as (config, context):
+        launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=work, config=config
+        )
+        returns = launcher.launch([list(task.overrides) for task in todo], initial_job_idx=0)
+    return {task.key: each.return_value for task, each in zip(todo, returns, strict=True)}
+
+
+def study(overrides: Sequence[str], hydra_overrides: Sequence[str]) -> None:
+    """Let the sweeper that `hydra_overrides` choose look for the best values of what `overrides` leave open.
+
+    Its study is kept on disk, in `<output_dir>/<name>/study.db`, and goes on where it is run again. Raises UserError
+    where there is no validation split: trials chosen by the test split would say nothing about it.
+    """
+    fixed = [each for each in overrides if not _is_open(each)]
+    config = check(load_config(fixed))
+    if config.dataset["validation_fraction"] == 0:
+        raise UserError("A study chooses by the validation split: set dataset.validation_fraction=0.1, say.")
+    folder = Path(config.output_dir) / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    direction = "minimize" if config.early_stopping.monitor.endswith(("loss", "error", "distance")) else "maximize"
+    storage = f"sqlite:///{folder.absolute()}/study.db"
+    kept = [f"hydra.sweeper.storage='{storage}'", f"hydra.sweeper.study_name='{folder.name}'"]
+    with _composed([*kept, f"hydra.sweeper.direction={direction}", *hydra_overrides], folder / ".hydra") as composed:
+        sweeper: Sweeper = Plugins.instance().instantiate_sweeper(
+            config=composed[0], hydra_context=composed[1], task_function=Trial()
+        )
+        sweeper.sweep(arguments=list(overrides))
+    _tell_best(storage, folder.name, config.early_stopping.monitor)
+
+
+def _tell_best(storage: str, name: str, monitor: str) -> None:
+    import optuna
+
+    found = optuna.load_study(study_name=name, storage=storage)
+    chosen = " ".join(f"{key}={value}" for key, value in found.best_params.items())
+    print(f"Best of {len(found.trials)} trials: {chosen}, {monitor} {found.best_value:.4g}.")
+
+
+def _is_open(override: str) -> bool:
+    (parsed,) = parse([override])
+    return parsed.is_sweep_override()
+
+
+@contextlib.contextmanager
+def _composed(overrides: Sequence[str], folder: Path) -> Iterator[tuple[DictConfig, HydraContext]]:
+    """The config that Hydra's plugins want, and the context; what they write themselves goes to `folder`."""
+    own = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}", "hydra.output_subdir=null"]
+    own += ["hydra.mode=MULTIRUN", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+    user = Path.cwd() / "conf"
+    if user.is_dir() and not user.samefile(shipped_configs()):
+        own.append(f"hydra.searchpath=['file://{user}']")
+    try:
+        with initialized():
+            instance = GlobalHydra.instance().hydra
+            assert instance is not None
+            config = instance.compose_config(
+                config_name="config",
+                overrides=[*own, *overrides],
+                run_mode=RunMode.MULTIRUN,
+                with_log_configuration=False,
+            )
+            yield config, HydraContext(config_loader=instance.config_loader, callbacks=Callbacks())
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"Hydra's plugin cannot be used: {str(error).splitlines()[0]}") from error
