@@ -128,6 +128,11 @@ def test_a_clear_winner_is_named_and_equals_are_not_told_apart() -> None:
     assert clear.low is not None and clear.high is not None and clear.low < 0.1 < clear.high
 
 
+def test_what_the_interval_contradicts_is_not_claimed() -> None:
+    found = comparison.Difference("a", "b", 10, 0.05, low=-0.01, high=0.1, p_value=0.04)
+    assert "do not tell a from b" in comparison._sentence(found, "test/accuracy")
+
+
 def test_a_smaller_loss_is_better() -> None:
     factor({"relu": 0.1, "tanh": 0.0}, seeds=4)
     (effect,) = compare("model.activation", metric="test/loss").effects

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dlexp.compare.groups import SEED, Record, Setting, confounders, factor_key, nuisances, records, setting
 from dlexp.compare.statistics import Estimate, estimate, holm, paired_interval, paired_p_value, pairs_needed
@@ -24,7 +24,14 @@ class Difference:
     low: float | None = None
     high: float | None = None
     p_value: float | None = None  # Holm's, for all differences of the factor
-    needed: int | None = None  # pairs that would settle it
+    needed: int | None = None  # pairs that would settle it, where it is open
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the data support a difference: the corrected test says so, and the interval does not contradict it."""
+        if self.p_value is None or self.low is None or self.high is None:
+            return False
+        return self.p_value <= LIMIT and not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,8 @@ def _effect(everything: Sequence[Record], factor: str, metric: str) -> Effect:
     for each in differences:
         p = by_pair.get((each.one, each.other))
         values = _common(named[each.one], named[each.other])
-        needed = pairs_needed(values, len(tested)) if p is not None and p > LIMIT else None
-        final.append(Difference(each.one, each.other, each.pairs, each.mean, each.low, each.high, p, needed))
+        found = replace(each, p_value=p)
+        final.append(found if p is None or found.claimed else replace(found, needed=pairs_needed(values, len(tested))))
     sentences = [_sentence(each, metric) for each in final]
     return Effect(factor, metric, estimates, final, sentences, confounders(everything, [factor]))
 
@@ -152,7 +159,7 @@ def _sentence(difference: Difference, metric: str) -> str:
         why = "no seed is common to both" if d.pairs == 0 else "one common seed"
         return f"{d.one} and {d.other}: {d.mean:+.4g} {metric}, but {why}: nothing can be said."
     size = f"{abs(d.mean):.4g} ({_interval(d)})"
-    if d.p_value <= LIMIT:
+    if d.claimed:
         first, second = (d.one, d.other) if (d.mean > 0) == better else (d.other, d.one)
         return f"{first} is better than {second}: {metric} differs by {size}, corrected p = {d.p_value:.2g}."
     more = "" if d.needed is None else max(0, d.needed - d.pairs)

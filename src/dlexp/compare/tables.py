@@ -17,7 +17,8 @@ def terminal(comparison: Comparison) -> str:
     """Return tables, then sentences, then what is in the way of believing them."""
     parts = []
     for effect in comparison.effects:
-        parts.append(table([effect.factor, *HEADER], _rows(effect.settings)) + f"\n{effect.metric}, best first")
+        others = ", averaged over the other factors" if comparison.combinations else ""
+        parts.append(table([effect.factor, *HEADER], _rows(effect.settings)) + f"\n{effect.metric}, best first{others}")
         if effect.confounders:
             listed = "\n".join(f"  {each}" for each in effect.confounders)
             parts.append(f"NOT CONTROLLED: more than {effect.factor} differs between the groups:\n{listed}")
