@@ -28,7 +28,7 @@ class Difference:
 
     @property
     def claimed(self) -> bool:
-        """Whether the data support a difference: the corrected test says so, and the interval does not contradict it."""
+        """Whether the data support a difference: the corrected test says so, and the interval does not deny it."""
         if self.p_value is None or self.low is None or self.high is None:
             return False
         return self.p_value <= LIMIT and not self.low <= 0 <= self.high
