@@ -31,9 +31,9 @@ def test_runs_are_collected_with_what_was_cut(capsys: pytest.CaptureFixture[str]
     assert main(["train", "experiment=nn_theory/ex05_deltas"]) == 0
     *runs, proved = course.collect(Path("outputs"))
     assert len(runs) == 4 and {row["seed"] for row in runs} == {0, 1}
-    assert {row["reduced"] for row in runs} == {"60 samples, 1 epochs"}
+    assert {row["reduced"] for row in runs} == {"60 samples, 1 of 100 epochs"}
     assert len({row["setting"] for row in runs}) == 2 and all(row["measure"] == "accuracy" for row in runs)
     assert proved["experiment"] == "nn_theory/ex05_deltas" and proved["test"] < 1e-10
     rows = [*runs, proved]
     text = page([{key: str(row.get(key, "")) for key in course.COLUMNS} for row in rows])
-    assert "Measured in a reduced form: 60 samples, 1 epochs." in text
+    assert "Measured in a reduced form: 60 samples, 1 of 100 epochs." in text

@@ -123,6 +123,12 @@ def test_fresh_runs_everything_anew_and_twins_are_one() -> None:
     assert len(find_runs(Path("outputs"))) == 2
 
 
+def test_under_another_name_it_is_another_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "-m", "seed=1,2", "epochs=1", "name=one"]) == 0
+    assert cli.main(["train", "-m", "seed=1,2", "epochs=1", "name=other", "--dry-run"]) == 0
+    assert "2 jobs: 2 to run." in capsys.readouterr().out
+
+
 def test_another_config_data_or_code_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
     config = check(load_config(["threads=1"]))
     key = tasks.job_key(config, {})

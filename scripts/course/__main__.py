@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from dlexp.composition import grid, options
+from dlexp.config import load_config
 from dlexp.report.sweeps import label
 from dlexp.rundir import RunDirectory, find_runs
 from dlexp.sweep import expand, varied
@@ -65,8 +66,10 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
     chosen = {key: _at(config, key) for key in settings[0]}
     final, dataset = result["final"], config["dataset"]
     measure = next(metric for metric in final["test"] if metric != "loss")
-    cut = [f"{dataset['train_size']:,} samples"] if dataset["train_size"] else []
-    cut += [f"{result['epochs']} epochs"] if cut or name.startswith("is_hw4/ex02b") else []
+    own = load_config([f"experiment={name}"])
+    cut = [f"{dataset['train_size']:,} samples"] if dataset["train_size"] != own.dataset["train_size"] else []
+    if config["epochs"] != own.epochs and "epochs" not in keys:
+        cut.append(f"{config['epochs']} of {own.epochs} epochs")
     return row | {
         "setting": ", ".join(f"{key.removeprefix('model.')} {label(value)}" for key, value in chosen.items()),
         "seed": config["seed"],

@@ -30,8 +30,9 @@ class Task:
 
     @property
     def key(self) -> str:
-        """What tells it from every other: the job, and how far it shall go."""
-        return f"{self.job}_{self.config.epochs}_{self.config.stop_at or 0}"
+        """What tells it from every other: the job, what it is called, and how far it shall go."""
+        name = hashlib.sha256(self.config.name.encode()).hexdigest()[:8]
+        return f"{self.job}_{name}_{self.config.epochs}_{self.config.stop_at or 0}"
 
     state: State = "missing"
     run: RunDirectory | None = None
@@ -55,10 +56,10 @@ def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
         return list(found.values())
     output_dirs = {task.config.output_dir for task in found.values()}
     runs = [run for folder in output_dirs for run in find_runs(Path(folder))]
-    there: dict[str, list[RunDirectory]] = {}
+    there: dict[tuple[str, str], list[RunDirectory]] = {}
     for run in runs:
-        there.setdefault(run_key(run), []).append(run)
-    looked = [look(task, there.get(task.job, [])) for task in found.values()]
+        there.setdefault((run_key(run), str(run.read_config().get("name"))), []).append(run)
+    looked = [look(task, there.get((task.job, task.config.name), [])) for task in found.values()]
     taken = {task.run.path for task in looked if task.run and task.state != "shorter"}
     for i, task in enumerate(looked):
         if task.run and task.state == "shorter":
