@@ -53,8 +53,8 @@ def collect(root: Path) -> list[dict[str, object]]:
 def _row(directory: RunDirectory) -> dict[str, object] | None:
     config = directory.read_config()
     name = config["name"]
-    if name not in options("experiment") or directory.status()["status"] not in ("finished", "stopped"):
-        return None
+    if name not in options("experiment") or not (directory.path / "result.json").exists():
+        return None  # somebody's own run, or one that is not at its end
     result = directory.read_json("result.json")
     row: dict[str, object] = {"experiment": name, "setting": "", "seed": 0, "reduced": ""}
     if "sides" in result:
