@@ -40,10 +40,10 @@ def run(beginnings: list[str]) -> int:
     return failed
 
 
-def collect(root: Path) -> list[dict[str, object]]:
-    """Return a row for each finished run under `root`: the newest of each experiment, setting and seed."""
+def collect(*roots: Path) -> list[dict[str, object]]:
+    """Return a row for each finished run under the `roots`: the last of each experiment, setting and seed."""
     rows: dict[tuple[str, str, int], dict[str, object]] = {}
-    for directory in find_runs(root):
+    for directory in (run for root in roots for run in find_runs(root)):
         if (row := _row(directory)) is not None:
             rows[str(row["experiment"]), str(row["setting"]), int(str(row["seed"]))] = row
     order = list(options("experiment"))
@@ -96,7 +96,7 @@ def main() -> int:
     if action == "run":
         return run(arguments)
     if action == "collect":
-        rows = [row for root in arguments or [str(RUNS)] for row in collect(Path(root))]
+        rows = collect(*map(Path, arguments or [str(RUNS)]))
         with MEASURED.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()

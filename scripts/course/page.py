@@ -22,7 +22,8 @@ INTRODUCTION = """# The course
 Written by `python -m scripts.course page` from the experiments themselves: do not edit it here. Each exercise has the
 words of its YAML under `conf/experiment/`, the command that runs it, and what it measured on two CPU cores beside what
 the homework reports (once, on one seed, in another framework). Nothing is tuned towards a reported figure. Three
-numbers are seeds 0, 1 and 2; where an experiment was cut to fit, it says to what.
+numbers are seeds 0, 1 and 2; where an experiment was cut to fit, it says to what. Times are of one thread beside other
+work: they tell seconds from minutes, no more. Two of the studies over more seeds: [`studies.md`](studies.md).
 
 An order to go through it: write the numbers of a step down (`is_hw4/ex01`, `dl_hw3/ex01`); prove what can be proved
 (`nn_theory`, `ml_hw4`); train small nets until they are boring (`dl_hw3/ex07`, `nn_hw2`); then see what changing one
