@@ -153,13 +153,13 @@ def test_parallel_and_serial_sweeps_give_the_same_bits() -> None:
 
 
 def test_a_worker_that_is_killed_is_one_failed_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "dying.py").write_text(
         "import os, signal\nfrom dlexp.models.mlp import mlp\n"
         "def dies(when: int = 0, *, input_shape, num_outputs):\n"
         "    if when == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return mlp(input_shape=input_shape, num_outputs=num_outputs)\n"
     )
-    sweep = ["imports=[mine]", "model=custom", "model.name=dies", "+model.when=0,1,2", "epochs=1", "jobs=1"]
+    sweep = ["imports=[dying]", "model=custom", "model.name=dies", "+model.when=0,1,2", "epochs=1", "jobs=1"]
     assert cli.main(["train", "-m", *sweep]) == 1
     output, errors = capsys.readouterr()
     assert "killed by signal 9" in errors and output.count("finished") == 2
