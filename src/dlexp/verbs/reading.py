@@ -122,7 +122,9 @@ def list_(arguments: Sequence[str]) -> int:
     group = chosen.what if chosen.what in GROUPS else chosen.what.removesuffix("s")
     if group not in GROUPS:
         raise UserError(f"There is no group {chosen.what}.{did_you_mean(chosen.what, [*GROUPS, 'runs'])}")
-    print("\n".join(f"{name:24} {_first_comment(path)}".rstrip() for name, path in options(group).items()))
+    found = options(group)
+    width = max(map(len, found), default=0)
+    print("\n".join(f"{name:{width}}  {_first_comment(path)}".rstrip() for name, path in found.items()))
     return 0
 
 
