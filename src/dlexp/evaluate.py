@@ -17,7 +17,7 @@ def predict(
     autocast: AbstractContextManager[object],
     stop: Callable[[], bool] = lambda: False,
 ) -> Tensor | None:
-    """Return the outputs (N, …), at least float32, of the model in evaluation mode; None where `stop` said so."""
+    """Return the outputs (N, …), float32 where it was bfloat16, of the model in evaluation mode; None where `stop` said so."""
     model.eval()
     outputs = []
     for inputs, _ in batches:
@@ -26,7 +26,7 @@ def predict(
         with autocast:
             outputs.append(model(inputs))
     whole = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-    return whole.to(torch.promote_types(whole.dtype, torch.float32))
+    return whole.float() if whole.dtype is torch.bfloat16 else whole
 
 
 @torch.inference_mode()
