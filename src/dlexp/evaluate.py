@@ -17,7 +17,7 @@ def predict(
     autocast: AbstractContextManager[object],
     stop: Callable[[], bool] = lambda: False,
 ) -> Tensor | None:
-    """Return the outputs (N, …), float32 where it was bfloat16, of the model in evaluation mode; None where `stop` said so."""
+    """Return the outputs (N, …) of the model in evaluation mode, never in bfloat16; None where `stop` said so."""
     model.eval()
     outputs = []
     for inputs, _ in batches:
