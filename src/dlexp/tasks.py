@@ -27,15 +27,14 @@ class Task:
     overrides: tuple[str, ...]
     config: Config
     job: str  # config, data and code, however many epochs
+    state: State = "missing"
+    run: RunDirectory | None = None
 
     @property
     def key(self) -> str:
         """What tells it from every other: the job, what it is called, and how far it shall go."""
         name = hashlib.sha256(self.config.name.encode()).hexdigest()[:8]
         return f"{self.job}_{name}_{self.config.epochs}_{self.config.stop_at or 0}"
-
-    state: State = "missing"
-    run: RunDirectory | None = None
 
 
 def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
@@ -45,7 +44,7 @@ def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
     where data cannot be fetched.
     """
     found: dict[str, Task] = {}
-    hashes: dict[str, str] = {}
+    hashes: dict[object, str] = {}
     for job in expand(overrides):
         config = check(load_config(job))
         if config.threads == "auto":  # however many run side by side, each gives the same bits
@@ -79,16 +78,18 @@ def look(task: Task, runs: Sequence[RunDirectory]) -> Task:
     return replace(task, state=order[rank], run=run)
 
 
-def job_key(config: Config, data_hashes: dict[str, str]) -> str:
-    """Return what identifies a checked config's job; `data_hashes` remembers what has been read already."""
+def job_key(config: Config, hashes: dict[object, str]) -> str:
+    """Return what identifies a checked config's job; `hashes` remembers those of code and data that were read before."""
     imports = import_modules(config.imports)
+    if config.imports not in hashes:
+        hashes[config.imports] = code_sha256(imports)
     data_sha256 = ""
     if config.identity["name"] == "none":
         name = repr((sorted(config.dataset.items(), key=str), config.data_dir))
-        if name not in data_hashes:
-            data_hashes[name] = data.sha256_of(config.dataset, Path(config.data_dir), imports)
-        data_sha256 = data_hashes[name]
-    return _key(config_sha256(config.to_mapping()), data_sha256, code_sha256(imports))
+        if name not in hashes:
+            hashes[name] = data.sha256_of(config.dataset, Path(config.data_dir), imports)
+        data_sha256 = hashes[name]
+    return _key(config_sha256(config.to_mapping()), data_sha256, hashes[config.imports])
 
 
 def run_key(run: RunDirectory) -> str:
