@@ -79,7 +79,7 @@ def look(task: Task, runs: Sequence[RunDirectory]) -> Task:
 
 
 def job_key(config: Config, hashes: dict[object, str]) -> str:
-    """Return what identifies a checked config's job; `hashes` remembers those of code and data that were read before."""
+    """Return what identifies a checked config's job; `hashes` remembers those of code and data read before."""
     imports = import_modules(config.imports)
     if config.imports not in hashes:
         hashes[config.imports] = code_sha256(imports)
