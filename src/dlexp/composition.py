@@ -124,6 +124,15 @@ def shipped_configs() -> Path:
     return Path(str(files("dlexp.conf")))
 
 
+def search_path() -> list[str]:
+    """Return the override that lets Hydra find the user's configs in `./conf` too; none where there are none."""
+    user_configs = Path.cwd() / "conf"
+    if not user_configs.is_dir() or user_configs.samefile(shipped_configs()):
+        return []
+    quoted = str(user_configs).replace("\\", "\\\\").replace("'", "\\'")
+    return [f"hydra.searchpath=['file://{quoted}']"]
+
+
 @contextmanager
 def initialized() -> Iterator[None]:
     """Let Hydra compose from dlexp's configs, though it may be at work in this process already."""
@@ -143,11 +152,7 @@ def _single(override: Override) -> Override:
 
 
 def _composed(parsed: list[Override], *, with_hydra: bool = False) -> DictConfig:
-    user_configs = Path.cwd() / "conf"
-    search = []
-    if user_configs.is_dir() and not user_configs.samefile(shipped_configs()):
-        quoted = str(user_configs).replace("\\", "\\\\").replace("'", "\\'")
-        search = [f"hydra.searchpath=['file://{quoted}']"]
+    search = search_path()
     choices = [override for override in parsed if override.key_or_group in GROUPS]
     for choice in choices:
         _check_choice(choice)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.build import check
-from dlexp.composition import initialized, parse, shipped_configs
+from dlexp.composition import initialized, parse, search_path
 from dlexp.config import load_config
 from dlexp.errors import JobError, UserError
 from dlexp.rundir import RunDirectory
@@ -118,16 +118,13 @@ def _composed(overrides: Sequence[str], folder: Path) -> Iterator[tuple[DictConf
     """The config that Hydra's plugins want, and the context; what they write themselves goes to `folder`."""
     own = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}", "hydra.output_subdir=null"]
     own += ["hydra.mode=MULTIRUN", "hydra/job_logging=none", "hydra/hydra_logging=none"]
-    user = Path.cwd() / "conf"
-    if user.is_dir() and not user.samefile(shipped_configs()):
-        own.append(f"hydra.searchpath=['file://{user}']")
     try:
         with initialized():
             instance = GlobalHydra.instance().hydra
             assert instance is not None
             config = instance.compose_config(
                 config_name="config",
-                overrides=[*own, *overrides],
+                overrides=[*own, *search_path(), *overrides],
                 run_mode=RunMode.MULTIRUN,
                 with_log_configuration=False,
             )
