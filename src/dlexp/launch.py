@@ -6,12 +6,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlexp.composition import of_plugins
 from dlexp.config import Config
 from dlexp.errors import JobError, UserError
 from dlexp.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from dlexp.tasks import Task
 
 STATES = {
     "missing": "to run",
@@ -49,7 +52,7 @@ def sweep(
     """
     from dlexp.supervisor import supervise
     from dlexp.sweep import varied
-    from dlexp.tasks import Task, tasks
+    from dlexp.tasks import tasks
 
     plugins = of_plugins(overrides)
     overrides = [each for each in overrides if each not in plugins]
@@ -62,8 +65,7 @@ def sweep(
     settings = dict(zip((task.key for task in everything), varied([t.overrides for t in everything]), strict=True))
     wanted = ("failed",) if retry_failed else ("missing", "shorter", "interrupted", "failed")
     todo = [task for task in everything if task.state in wanted]
-    counts = Counter(task.state for task in everything)
-    print(f"{len(everything)} jobs: {', '.join(f'{n} {STATES[state]}' for state, n in counts.items())}.", flush=True)
+    print(_counted(everything), flush=True)
     for task in everything if dry_run else ():
         print(f"  {task.state:11}  {_settings(settings[task.key])}  {task.run.path if task.run else ''}".rstrip())
     if dry_run:
@@ -71,7 +73,7 @@ def sweep(
 
     ended = itertools.count(1)
 
-    def tell(task: Task, answer: dict[str, Any]) -> str:
+    def tell(task: "Task", answer: dict[str, Any]) -> str:
         line = f"{next(ended)}/{len(todo)}  {answer['status']}  {_settings(settings[task.key])}"
         if answer["status"] == "failed":
             return "\n".join([f"{line}: {answer['message']}", *answer["said"]])
@@ -109,8 +111,7 @@ def plan(overrides: Sequence[str]) -> int:
     everything = tasks(overrides)
     todo = [task for task in everything if task.state not in ("done", "running")]
     trained = [task for task in todo if task.config.identity["name"] == "none"]
-    counts = Counter(task.state for task in everything)
-    print(f"{len(everything)} jobs: {', '.join(f'{n} {STATES[state]}' for state, n in counts.items())}.", flush=True)
+    print(_counted(everything), flush=True)
     if not trained:
         return 0
     found = costs(trained)
@@ -127,6 +128,11 @@ def plan(overrides: Sequence[str]) -> int:
     total = sum(cost.seconds for cost in found.values())
     print(f"\n{_duration(total)} in all, about {_duration(total / side_by_side)} with {side_by_side} side by side.")
     return 0
+
+
+def _counted(everything: "Sequence[Task]") -> str:
+    counts = Counter(task.state for task in everything)
+    return f"{len(everything)} jobs: {', '.join(f'{n} {STATES[state]}' for state, n in counts.items())}."
 
 
 def _duration(seconds: float) -> str:
