@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _train(task: Task, device: str | None) -> RunDirectory:
     except UserError:
         if task.state != "shorter":
             raise
-        return loop.train(task.config)  # its schedule was planned for fewer epochs: another run
+        return _train(replace(task, run=None), device)  # its schedule was planned for fewer epochs: another run
 
 
 def _listen(orders: "queue.SimpleQueue[str | None]") -> None:
