@@ -63,7 +63,7 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
     jobs = expand([f"experiment={name}"])
     keys = list(grid([f"experiment={name}"])) if len(jobs) > 1 else []
     settings = [{k: v for k, v in values.items() if k in keys} for values in varied(jobs)] if keys else [{}]
-    chosen = {key: _at(config, key) for key in settings[0]}
+    chosen = {key: directory.keys()[key] for key in settings[0]}
     final, dataset = result["final"], config["dataset"]
     measure = next(metric for metric in final["test"] if metric != "loss")
     own = load_config([f"experiment={name}"])
@@ -80,14 +80,6 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
         "measure": measure,
         "seconds": round(result["training_seconds"], 2),
     }
-
-
-def _at(config: dict[str, object], key: str) -> object:
-    value: object = config
-    for part in key.split("."):
-        assert isinstance(value, dict)
-        value = value[part]
-    return value["name"] if isinstance(value, dict) and "name" in value else value
 
 
 def main() -> int:

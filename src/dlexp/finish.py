@@ -12,7 +12,7 @@ from dlexp.boundary import write_boundary
 from dlexp.build import Job
 from dlexp.data.source import Source
 from dlexp.measures import Measure
-from dlexp.rundir import METRICS, RunDirectory
+from dlexp.rundir import CONFUSION, METRICS, PREDICTIONS, RunDirectory
 from dlexp.session import Session
 
 
@@ -68,10 +68,10 @@ def _write_classes(run: RunDirectory, source: Source, outputs: Tensor, targets: 
     names, confidence = source.class_names, probabilities.amax(1)
     pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
     predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
-    run.write_table("predictions.csv", ["index", "target", "prediction", "confidence"], predictions)
+    run.write_table(PREDICTIONS, ["index", "target", "prediction", "confidence"], predictions)
     counts = evaluate.confusion_matrix(predicted, targets, len(names)).tolist()
     labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
-    run.write_table("confusion_matrix.csv", ["true \\ predicted", *names], labelled)
+    run.write_table(CONFUSION, ["true \\ predicted", *names], labelled)
     return {"test_classes": evaluate.class_metrics(probabilities, targets, names)}
 
 
@@ -81,7 +81,7 @@ def _write_values(run: RunDirectory, source: Source, outputs: Tensor, targets: T
     guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
     both = zip(targets.tolist(), outputs.tolist(), strict=True)
     rows = [(i, *target, *guess) for i, (target, guess) in enumerate(both)]
-    run.write_table("predictions.csv", ["index", *names, *guesses], rows)
+    run.write_table(PREDICTIONS, ["index", *names, *guesses], rows)
     return {"test_values": evaluate.value_metrics(outputs, targets)} if names else {}
 
 

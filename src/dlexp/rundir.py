@@ -20,6 +20,9 @@ from dlexp.errors import JobError, UserError
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 BOUNDARY, POINTS = "boundary.csv", "points.csv"
+CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
+IDENTITY, TRAJECTORIES = "identity.csv", "trajectories.csv"
+COSTS = ("training_seconds", "parameters", "epochs")  # of result.json, beside its metrics
 
 
 class Table:
@@ -140,6 +143,23 @@ class RunDirectory:
         config = OmegaConf.to_container(OmegaConf.load(self.path / "config.yaml"))
         return {str(key): value for key, value in config.items()} if isinstance(config, dict) else {}
 
+    def keys(self) -> dict[str, Any]:
+        """Return the config as flat keys (see `flat`), and each component's name under its group too."""
+        config = self.read_config()
+        names = {group: value["name"] for group, value in config.items() if isinstance(value, dict) and "name" in value}
+        return {**flat(config), **names}
+
+    def figures(self) -> dict[str, Any]:
+        """Return result.json's final metrics as `split/name`, with what they cost; UserError where there is none."""
+        result = self.read_json("result.json")
+        final = {f"{split}/{name}": v for split, each in result.get("final", {}).items() for name, v in each.items()}
+        return {**final, **{key: result[key] for key in COSTS if result.get(key) is not None}}
+
+    @property
+    def holds_identity(self) -> bool:
+        """Whether an identity was worked out here, and nothing trained."""
+        return (self.path / IDENTITY).exists()
+
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
         """Write strict JSON: a number that is not finite becomes null."""
         text = json.dumps(_strict(content), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
@@ -183,8 +203,18 @@ class RunDirectory:
 
     def read_table(self, name: str) -> list[dict[str, float]]:
         """Return the rows of a CSV file of numbers."""
+        return [{key: float(value) for key, value in row.items()} for row in self.read_rows(name)]
+
+    def read_rows(self, name: str) -> list[dict[str, str]]:
+        """Return the rows of a CSV file as they are written."""
         with (self.path / name).open(newline="", encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+            return list(csv.DictReader(file))
+
+    def read_cells(self, name: str) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the rows of a CSV file whose columns have no fixed names."""
+        with (self.path / name).open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        return header, rows
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints of the run's course, newest first."""
@@ -227,6 +257,17 @@ def find_runs(root: Path) -> list[RunDirectory]:
         (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").is_dir()),
         key=lambda run: (run.path.name, str(run.path)),
     )
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
+    keys: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and not prefix:
+            keys |= flat(value, f"{prefix}{key}.")
+        else:
+            keys[prefix + str(key)] = value
+    return keys
 
 
 def now() -> str:

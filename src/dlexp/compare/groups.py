@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlexp.errors import UserError, did_you_mean
-from dlexp.rundir import RunDirectory
+from dlexp.rundir import RunDirectory, flat
 
 # Keys of a config that say where a run lies and how it was watched, not what it is.
 FREE = (
@@ -43,27 +43,14 @@ def records(runs: Iterable[RunDirectory]) -> tuple[list[Record], list[str]]:
             unfinished += 1
             continue
         keys = flat(run.read_config())
-        figures = {f"{split}/{name}": value for split, each in result["final"].items() for name, value in each.items()}
-        figures |= {key: result[key] for key in ("training_seconds", "parameters", "epochs") if result.get(key)}
         ground = {key: notes_of_run.get(key) for key in (*GROUND, WEIGHTS)}
         identity = repr(sorted((k, repr(v)) for k, v in keys.items() if k not in FREE)) + str(ground["code_sha256"])
         if identity in found:
             notes.append(f"{found[identity].run.path} is left out: {run.path} is the same job, run anew.")
-        found[identity] = Record(run, keys, ground, figures)
+        found[identity] = Record(run, keys, ground, run.figures())
     if unfinished:
         notes.append(f"{unfinished} runs are left out: they are not finished, or trained nothing.")
     return list(found.values()), notes
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
-    keys: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and not prefix:
-            keys |= flat(value, f"{prefix}{key}.")
-        else:
-            keys[prefix + str(key)] = value
-    return keys
 
 
 def factor_key(name: str, everything: Sequence[Record]) -> str:

@@ -5,11 +5,10 @@ from typing import Any
 
 import yaml
 
-from dlexp.compare.groups import flat
 from dlexp.errors import UserError, did_you_mean
 from dlexp.report.sweeps import label
 from dlexp.report.text import table
-from dlexp.rundir import RunDirectory
+from dlexp.rundir import RunDirectory, flat
 
 UNTOLD = ("command", "directory", "config_sha256")  # of an environment: the config's own keys say it better
 
@@ -38,11 +37,7 @@ def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDire
 
 def describe(run: RunDirectory) -> dict[str, Any]:
     """Return a run's config as flat keys, its status, and each component's name under its group."""
-    config = run.read_config()
-    components = {
-        group: value["name"] for group, value in config.items() if isinstance(value, dict) and "name" in value
-    }
-    return {**flat(config), **components, "status": run.status().get("status")}
+    return {**run.keys(), "status": run.status().get("status")}
 
 
 def difference(one: RunDirectory, other: RunDirectory) -> str:
@@ -69,8 +64,7 @@ def _notes(run: RunDirectory, name: str) -> dict[str, Any]:
 
 def _figures(run: RunDirectory) -> dict[str, Any]:
     result = _notes(run, "result.json")
-    figures = {f"{split}/{name}": v for split, each in result.get("final", {}).items() for name, v in each.items()}
-    return {**{key: result.get(key) for key in ("status", "epochs", "parameters", "training_seconds")}, **figures}
+    return {"status": result.get("status"), **(run.figures() if result else {})}
 
 
 def _shown(value: Any) -> str:

@@ -1,11 +1,9 @@
 """The pictures of one run, drawn from its files: learning curves and the confusion matrix."""
 
-import csv
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.rundir import BOUNDARY, METRICS, POINTS, RunDirectory
+from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,20 +11,20 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles do it in grey.
 SPLITS = {"train": ("#0072B2", "-"), "validation": ("#009E73", ":"), "test": ("#D55E00", "--")}
-CLASSES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs too
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs too
+MARKERS = "os^vDXP"
 
 
 def draw(run: RunDirectory) -> None:
     """Write a picture for each table that a run has and that is looked at rather than read."""
     if (run.path / BOUNDARY).exists():
         save(run, "boundary.png", decision_boundary(run))
-    if (run.path / "trajectories.csv").exists():
-        save(run, "trajectories.png", trajectories(_read_trajectories(run.path / "trajectories.csv")))
+    if (run.path / TRAJECTORIES).exists():
+        save(run, "trajectories.png", trajectories(_read_trajectories(run)))
     if (run.path / METRICS).exists() and (rows := run.read_table(METRICS)):
         save(run, "curves.png", curves(rows))
-    if (run.path / "confusion_matrix.csv").exists():
-        with (run.path / "confusion_matrix.csv").open(newline="", encoding="utf-8") as file:
-            (_, *names), *counts = csv.reader(file)
+    if (run.path / CONFUSION).exists():
+        (_, *names), counts = run.read_cells(CONFUSION)
         save(run, "confusion_matrix.png", confusion_matrix(names, [[int(n) for n in row[1:]] for row in counts]))
 
 
@@ -45,21 +43,19 @@ def boundary(axes: "Axes", run: RunDirectory) -> None:
     """Colour the plane by the class that the net sees there, paler where it is less sure; train's points are hollow."""
     import numpy as np
 
-    with (run.path / BOUNDARY).open(newline="", encoding="utf-8") as file:
-        (_, _, *names), *rows = csv.reader(file)
+    (_, _, *names), rows = run.read_cells(BOUNDARY)
     numbers = np.array(rows, float)
     side = round(len(rows) ** 0.5)
     colours = np.array(
-        [[int(CLASSES[i % len(CLASSES)][k : k + 2], 16) / 255 for k in (1, 3, 5)] for i in range(len(names))]
+        [[int(COLOURS[i % len(COLOURS)][k : k + 2], 16) / 255 for k in (1, 3, 5)] for i in range(len(names))]
     )
     probabilities = numbers[:, 2:].reshape(side, side, len(names)).transpose(1, 0, 2)
     mixed = 0.5 + 0.5 * (probabilities @ colours)
     extent = (numbers[0, 0], numbers[-1, 0], numbers[0, 1], numbers[-1, 1])
     axes.imshow(mixed, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
-    with (run.path / POINTS).open(newline="", encoding="utf-8") as file:
-        points = list(csv.DictReader(file))
+    points = run.read_rows(POINTS)
     for i, name in enumerate(names):
-        colour = CLASSES[i % len(CLASSES)]
+        colour = COLOURS[i % len(COLOURS)]
         for split, face in (("train", "none"), ("test", colour)):
             chosen = [p for p in points if p["target"] == name and p["split"] == split]
             x, y = ([float(p[axis]) for p in chosen] for axis in "xy")
@@ -67,7 +63,7 @@ def boundary(axes: "Axes", run: RunDirectory) -> None:
                 "facecolors": face,
                 "edgecolors": colour,
                 "linewidths": 0.8,
-                "marker": "os^vDXP"[i % 7],
+                "marker": MARKERS[i % len(MARKERS)],
             }
             axes.scatter(x, y, 9, label=f"{name}, {split}", **style)
 
@@ -130,11 +126,10 @@ def confusion_matrix(names: list[str], counts: list[list[int]]) -> "Figure":
     return figure
 
 
-def _read_trajectories(path: Path) -> dict[str, list[tuple[float, float]]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        curves: dict[str, list[tuple[float, float]]] = {}
-        for row in csv.DictReader(file):
-            curves.setdefault(row["curve"], []).append((float(row["x"]), float(row["y"])))
+def _read_trajectories(run: RunDirectory) -> dict[str, list[tuple[float, float]]]:
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in run.read_rows(TRAJECTORIES):
+        curves.setdefault(row["curve"], []).append((float(row["x"]), float(row["y"])))
     return curves
 
 

@@ -1,11 +1,10 @@
 """Pictures and a table of several runs that differ in a few keys: what a sweep came to."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.report.figures import boundary, save
+from dlexp.report.figures import COLOURS, MARKERS, boundary, save
 from dlexp.report.text import table
 from dlexp.rundir import BOUNDARY, GRADIENTS, RunDirectory
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Varied = Mapping[str, Any]  # the keys in which the runs of a sweep differ, with one run's values
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
-MARKERS = "os^vDXP"
 
 
 def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
@@ -60,8 +57,7 @@ def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
     panels: dict[str, list[tuple[str, list[dict[str, str]]]]] = {}
     for varied, run in runs:
         *outer, last = [*varied.values()] or [""]
-        with (run.path / GRADIENTS).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = run.read_rows(GRADIENTS)
         at_last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
         panels.setdefault(", ".join(map(label, outer)), []).append((label(last), at_last))
     figure = Figure(figsize=(max(6.0, 3.0 * len(panels)), 6), layout="constrained")

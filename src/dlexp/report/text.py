@@ -1,11 +1,10 @@
 """Run directories as lines of text for a terminal."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dlexp.errors import UserError
-from dlexp.rundir import TRACE, RunDirectory
+from dlexp.rundir import IDENTITY, PREDICTIONS, TRACE, RunDirectory
 
 WIDTH = 12  # numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
 
@@ -63,14 +62,12 @@ def reported(run: RunDirectory) -> str:
 
     A row of the reference is of this run where its other keys (`batch_size`, `optimizer`) are the run's.
     """
-    config, result = run.read_config(), run.read_json("result.json")
-    measured = {f"{split}/{name}": value for split, values in result["final"].items() for name, value in values.items()}
-    measured |= {key: value for key, value in result.items() if key in ("parameters", "training_seconds")}
+    keys, measured = run.keys(), run.figures()
     measured |= {"/".join(["trace", *place]): value for place, value in _traced(run).items()}
     rows = []
-    for row in config.get("reference", []):
+    for row in keys["reference"]:
         conditions = {key: value for key, value in row.items() if key not in measured}
-        if all(_chosen(config, key) == value for key, value in conditions.items()):
+        if all(keys.get(key) == value for key, value in conditions.items()):
             rows += [(key, _figure(row[key]), _figure(measured[key])) for key in row if key in measured]
     return table(["", "reported", "measured"], rows) if rows else ""
 
@@ -94,10 +91,9 @@ def trace(run: RunDirectory) -> str:
 
 def identity(run: RunDirectory) -> str:
     """Return the two sides of each statement of identity.csv, their first numbers, and their largest difference."""
-    with (run.path / "identity.csv").open(newline="", encoding="utf-8") as file:
-        numbers: dict[str, list[tuple[str, str]]] = {}
-        for row in csv.DictReader(file):
-            numbers.setdefault(row["statement"], []).append((_short(row["left"]), _short(row["right"])))
+    numbers: dict[str, list[tuple[str, str]]] = {}
+    for row in run.read_rows(IDENTITY):
+        numbers.setdefault(row["statement"], []).append((_short(row["left"]), _short(row["right"])))
     rows = []
     for side in run.read_json("result.json")["sides"]:
         both = zip(*numbers[side["statement"]], strict=True)
@@ -118,8 +114,7 @@ def predictions(run: RunDirectory) -> str:
     if dataset["name"] != "inline" or dataset["test_size"] is not None or dataset["test_to_train_ratio"] is not None:
         return ""
     inputs = dataset["inputs"] if dataset["test_inputs"] is None else dataset["test_inputs"]
-    with (run.path / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        (_, *columns), *rows = csv.reader(file)
+    (_, *columns), rows = run.read_cells(PREDICTIONS)
     return table(["input", *columns], ([str(x), *map(_number, row[1:])] for x, row in zip(inputs, rows, strict=True)))
 
 
@@ -138,19 +133,11 @@ def runs(directories: Iterable[RunDirectory]) -> str:
     return table(["status", "epoch", "", "train", "test", "run"], rows)
 
 
-def _chosen(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value["name"] if isinstance(value, Mapping) and "name" in value else value
-
-
 def _traced(run: RunDirectory) -> dict[tuple[str, str, str, str], float]:
     if not (run.path / TRACE).exists():
         return {}
-    with (run.path / TRACE).open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return {(row["step"], row["what"], row["name"], row["index"]): float(row["value"]) for row in rows}
+    rows = run.read_rows(TRACE)
+    return {(row["step"], row["what"], row["name"], row["index"]): float(row["value"]) for row in rows}
 
 
 def _figure(value: Any) -> Any:
