@@ -12,8 +12,8 @@ import torch
 from conftest import SMALL_CNN, only_run, resume, start, timeless, train
 
 from dlexp import checkpoint
-from dlexp.build import config_sha256
 from dlexp.errors import UserError
+from dlexp.ground import config_sha256
 from dlexp.rundir import RunDirectory
 
 TABULAR = [

@@ -1,8 +1,14 @@
 """A sweep: what it expands to, and that one job's failure does not stop the others."""
 
+import contextlib
+import os
+import pty
 import random
 import shutil
 import signal
+import subprocess
+import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +17,7 @@ import pytest
 from conftest import start, train
 from test_resume import assert_same_end
 
-from dlexp import cli, tasks
+from dlexp import cli, launch, tasks
 from dlexp.build import check
 from dlexp.config import load_config
 from dlexp.errors import UserError
@@ -45,10 +51,11 @@ def test_one_wrong_value_refuses_the_whole_sweep(capsys: pytest.CaptureFixture[s
         expand(["epoch=1", "seed=1,2"])
 
 
-def test_a_job_that_does_not_fit_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["train", "-m", "loss=nll,cross_entropy", "epochs=1"]) == 1
+def test_a_job_that_does_not_fit_together_refuses_the_whole_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    """Found out by building one job of each kind, before any is trained."""
+    assert cli.main(["train", "-m", "loss=cross_entropy,nll", "epochs=1", "seed=1,2"]) == 2
     assert "take loss=cross_entropy" in capsys.readouterr().err
-    assert [run.status()["status"] for run in find_runs(Path("outputs"))] == ["finished"]
+    assert not find_runs(Path("outputs"))
 
 
 SWEEP = ["train", "-m", "batch_size=32,64", "seed=range(2)", "epochs=3"]
@@ -163,6 +170,31 @@ def test_a_worker_that_is_killed_is_one_failed_job(tmp_path: Path, capsys: pytes
     assert cli.main(["train", "-m", *sweep]) == 1
     output, errors = capsys.readouterr()
     assert "killed by signal 9" in errors and output.count("finished") == 2
+
+
+def test_a_terminal_shows_what_is_done_and_under_way() -> None:
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (30, 140))
+    command = [sys.executable, "-m", "dlexp.cli", "train", "-m", "seed=1,2", "epochs=400", "jobs=1"]
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # which is how a terminal says that nobody writes any more
+            while chunk := os.read(master, 65536):
+                shown += chunk
+    os.close(master)
+    assert process.returncode == 0
+    assert b"1 of 2 done, 1 running, about 00:" in shown and b"2 of 2 done, 0 running" in shown
+    assert b"  seed=2  epoch 200/400  train loss" in shown and b"1/2  finished  seed=1  test accuracy" in shown
+
+
+def test_each_gpu_has_jobs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, three, cpu = (load_config(overrides) for overrides in ([], ["jobs=3"], ["device=cpu", "jobs=2"]))
+    monkeypatch.setattr(launch.Path, "exists", lambda path: str(path) == "/dev/nvidia0")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert launch._devices(usual) == ["cuda:0", "cuda:1"]
+    assert launch._devices(three) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert launch._devices(cpu) == [None, None]
 
 
 def test_two_sweeps_at_once_train_each_job_once() -> None:

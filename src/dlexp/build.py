@@ -5,15 +5,10 @@ together.
 """
 
 import dataclasses
-import hashlib
-import json
 import math
 import os
-import platform
 import random
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlexp import data
-from dlexp.config import CHANGEABLE, Config
+from dlexp.config import Config
 from dlexp.data import augmentation
 from dlexp.data.source import Source
 from dlexp.errors import UserError
 from dlexp.fit import check_fit
+from dlexp.ground import weights_sha256
 from dlexp.identities import IDENTITIES
 from dlexp.losses import LOSSES, Loss
 from dlexp.measures import ABSOLUTE_ERROR, ACCURACY, Measure
@@ -49,23 +45,6 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "loss": LOSSES,
     "regularizer": REGULARIZERS,
     "identity": IDENTITIES,
-}
-
-
-# What is said of a run, how many run at once, what is printed: none of it changes a number.
-NOT_DECIDING = {
-    *(
-        "cli.py",
-        "launch.py",
-        "tasks.py",
-        "plan.py",
-        "plugins.py",
-        "worker.py",
-        "supervisor.py",
-        "sweep.py",
-        "display.py",
-    ),
-    *("report", "compare", "verbs", "run.py", "summary.py", "errors.py", "__pycache__"),
 }
 
 
@@ -174,7 +153,7 @@ def build(config: Config) -> Job:
         hashes={
             "data_sha256": prepared.data_sha256,
             "split_sha256": prepared.split_sha256,
-            "initial_weights_sha256": _weights_sha256(model),
+            "initial_weights_sha256": weights_sha256(model),
         },
     )
     check_fit(job)
@@ -198,53 +177,6 @@ def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> "torch.nn
         return MODELS.build(config.model, imports, **facts)
     finally:
         torch.set_default_dtype(usual)
-
-
-def environment(job: Job) -> dict[str, Any]:
-    """What besides the config decides a run's bits, and what tells where it came from."""
-    import torch
-
-    cuda = job.device.type == "cuda"
-    return {
-        **origin(import_modules(job.config.imports)),
-        "device": str(job.device),
-        "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
-        "threads": job.config.threads,
-        "config_sha256": config_sha256(job.config.to_mapping()),
-        **job.hashes,
-    }
-
-
-def code_sha256(imports: Sequence[ModuleType] = ()) -> str:
-    """The hash of every module that decides a run's numbers, the user's own among them; other code may change."""
-    root = Path(__file__).parent
-    files = sorted(path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in NOT_DECIDING)
-    digest = hashlib.sha256()
-    for path in [*files, *(Path(module.__file__) for module in imports if module.__file__)]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def origin(imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
-    """The command, the code and the machine."""
-    import torch
-
-    def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    return {
-        "command": sys.argv,
-        "directory": str(Path.cwd()),
-        "git_commit": git("rev-parse", "HEAD"),
-        "git_dirty": bool(git("status", "--porcelain")),
-        "code_sha256": code_sha256(imports),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "processor": torch.backends.cpu.get_cpu_capability(),
-    }
 
 
 def _configure_torch(config: Config) -> tuple[Config, "torch.device"]:
@@ -274,18 +206,3 @@ def _dtype(config: Config) -> "torch.dtype":
     import torch
 
     return torch.float64 if config.precision == "float64" else torch.float32
-
-
-def config_sha256(mapping: Mapping[str, Any]) -> str:
-    """The hash of what makes a run this experiment: all but where it runs and lies, how far, and how often saved."""
-    free = {key.split(".")[0] for key in CHANGEABLE} | {"output_dir", "name", "reference"}
-    deciding = {key: value for key, value in mapping.items() if key not in free}
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
-
-
-def _weights_sha256(model: "torch.nn.Module") -> str:
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

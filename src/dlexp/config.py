@@ -96,6 +96,11 @@ class Config:
     output_dir: str
     reference: tuple[dict[str, Any], ...]
 
+    @property
+    def works_out_identity(self) -> bool:
+        """Whether something is to be proved, and nothing trained."""
+        return self.identity["name"] != "none"
+
     def to_mapping(self) -> dict[str, Any]:
         """Return plain dictionaries, lists and scalars, as `config.yaml` holds them."""
         return dataclasses.asdict(self)

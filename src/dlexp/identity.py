@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from dlexp.build import config_sha256, origin
 from dlexp.config import Config
 from dlexp.errors import JobError
+from dlexp.ground import config_sha256, origin
 from dlexp.identities import IDENTITIES
 from dlexp.registry import import_modules
-from dlexp.rundir import RunDirectory
+from dlexp.rundir import IDENTITY, TRAJECTORIES, RunDirectory
 
 
 def work_out(config: Config) -> RunDirectory:
@@ -28,10 +28,10 @@ def work_out(config: Config) -> RunDirectory:
         for pair in demonstration.sides:
             numbers = zip(*(side.tolist() for side in pair.numbers()), strict=True)
             rows += [(pair.statement, i, left, right, abs(left - right)) for i, (left, right) in enumerate(numbers)]
-        run.write_table("identity.csv", ["statement", "index", "left", "right", "difference"], rows)
+        run.write_table(IDENTITY, ["statement", "index", "left", "right", "difference"], rows)
         if demonstration.curves:
             points = [(name, *point) for name, curve in demonstration.curves.items() for point in curve.tolist()]
-            run.write_table("trajectories.csv", ["curve", "x", "y"], points)
+            run.write_table(TRAJECTORIES, ["curve", "x", "y"], points)
         sides = [
             {"statement": pair.statement, "difference": difference, "tolerance": pair.tolerance}
             for pair, difference in zip(demonstration.sides, differences, strict=True)
@@ -42,5 +42,5 @@ def work_out(config: Config) -> RunDirectory:
     for pair in wrong:
         print(f"{pair.statement}: the sides differ by {pair.difference:.2g}.", file=sys.stderr)
     if wrong:
-        raise JobError(f"{len(wrong)} of {len(sides)} statements do not hold: see {run.path}/identity.csv.")
+        raise JobError(f"{len(wrong)} of {len(sides)} statements do not hold: see {run.path / IDENTITY}.")
     return run

@@ -1,6 +1,5 @@
 """Starts what a config asks for, one run or many, and shows what they came to."""
 
-import itertools
 import os
 import sys
 from collections import Counter
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.composition import of_plugins
 from dlexp.config import Config
-from dlexp.errors import JobError, UserError
 from dlexp.rundir import RunDirectory
 
 if TYPE_CHECKING:
+    from dlexp.live import Answer
     from dlexp.tasks import Task
 
 STATES = {
@@ -28,7 +27,7 @@ STATES = {
 
 def work_of(config: Config) -> Callable[[Config], RunDirectory]:
     """What a config asks for: a net to be trained, or an identity to be worked out."""
-    if config.identity["name"] != "none":
+    if config.works_out_identity:
         from dlexp.identity import work_out
 
         return work_out
@@ -50,7 +49,6 @@ def sweep(
 
     `retry_failed` runs those that failed and no others, `fresh` all of them anew, `dry_run` none.
     """
-    from dlexp.supervisor import supervise
     from dlexp.sweep import varied
     from dlexp.tasks import tasks
 
@@ -63,42 +61,51 @@ def sweep(
         return 0
     everything = tasks(overrides, fresh=fresh)
     settings = dict(zip((task.key for task in everything), varied([t.overrides for t in everything]), strict=True))
+    names = {key: _settings(values) for key, values in settings.items()}
     wanted = ("failed",) if retry_failed else ("missing", "shorter", "interrupted", "failed")
     todo = [task for task in everything if task.state in wanted]
     print(_counted(everything), flush=True)
     for task in everything if dry_run else ():
-        print(f"  {task.state:11}  {_settings(settings[task.key])}  {task.run.path if task.run else ''}".rstrip())
+        print(f"  {task.state:11}  {names[task.key]}  {task.run.path if task.run else ''}".rstrip())
     if dry_run:
         return 0
-
-    ended = itertools.count(1)
-
-    def tell(task: "Task", answer: dict[str, Any]) -> str:
-        line = f"{next(ended)}/{len(todo)}  {answer['status']}  {_settings(settings[task.key])}"
-        if answer["status"] == "failed":
-            return "\n".join([f"{line}: {answer['message']}", *answer["said"]])
-        run = RunDirectory(Path(answer["run"])) if answer["run"] else None
-        return "\n".join([*answer["said"], f"{line}  {_outcome(run)}{answer['seconds']:.1f} s  {answer['run'] or ''}"])
-
-    if plugins and todo:
-        from dlexp.plugins import launch
-
-        answers, signal = launch(todo, plugins, fresh=fresh), None
-        for task in todo:
-            print(tell(task, answers[task.key]))
-    else:
-        devices = _devices(everything[0].config)
-        answers, signal = supervise(todo, devices, tell, fresh=fresh, fail_fast=fail_fast)
+    answers, signal = _run(todo, plugins, names, fresh=fresh, fail_fast=fail_fast)
     if signal:
         print("Stopped. The same command goes on.")
         return 128 + signal
     done = {task.key: task.run for task in everything if task.state == "done" and task.run}
     done |= {key: RunDirectory(Path(a["run"])) for key, a in answers.items() if a["status"] in ("finished", "stopped")}
     _conclude_sweep([(settings[task.key], done[task.key]) for task in everything if task.key in done])
-    left = len(todo) - len(answers)
-    if left:
+    if left := len(todo) - len(answers):
         print(f"{left} jobs were not started, as one failed.", file=sys.stderr)
-    return JobError.exit_code if any(answer["status"] == "failed" for answer in answers.values()) else 0
+    codes = {answer["exit_code"] for answer in answers.values() if answer["status"] == "failed"}
+    return min(codes, default=0)
+
+
+def _run(
+    todo: "Sequence[Task]", plugins: Sequence[str], names: Mapping[str, str], *, fresh: bool, fail_fast: bool
+) -> "tuple[dict[str, Answer], int | None]":
+    """Run the tasks in processes of this machine, or by the launcher that was asked for; show them as they end."""
+    from dlexp.live import LiveTable
+    from dlexp.supervisor import supervise
+
+    if not plugins or not todo:
+        devices = _devices(todo[0].config) if todo else []
+        live = LiveTable(names, len(todo), len(devices))
+        try:
+            return supervise(todo, devices, live, fresh=fresh, fail_fast=fail_fast)
+        finally:
+            live.close()
+
+    from dlexp.plugins import launch
+    from dlexp.tasks import one_of_each_kind, refuse_misfits
+
+    refuse_misfits(one_of_each_kind(todo))
+    live = LiveTable(names, len(todo))
+    answers = launch(todo, plugins, fresh=fresh)
+    for task in todo:
+        live.ended(0, task.key, answers[task.key])
+    return answers, None
 
 
 def plan(overrides: Sequence[str]) -> int:
@@ -110,7 +117,7 @@ def plan(overrides: Sequence[str]) -> int:
 
     everything = tasks(overrides)
     todo = [task for task in everything if task.state not in ("done", "running")]
-    trained = [task for task in todo if task.config.identity["name"] == "none"]
+    trained = [task for task in todo if not task.config.works_out_identity]
     print(_counted(everything), flush=True)
     if not trained:
         return 0
@@ -159,24 +166,16 @@ def _settings(varied: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={label(value)}" for key, value in varied.items())
 
 
-def _outcome(run: RunDirectory | None) -> str:
-    try:
-        final = run.read_json("result.json")["final"]["test"] if run else {}
-    except (UserError, KeyError):  # stopped before it had a result, or an identity
-        return ""
-    return "".join(f"test {name} {value:.4g}  " for name, value in final.items() if name != "loss")
-
-
 def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> None:
     """Print what is to be read of each run, a line for all, and draw what is to be seen of them together."""
     from dlexp.report import sweeps, text
 
     for varied, run in runs:
-        if (run.path / "identity.csv").exists():
+        if run.holds_identity:
             print("\n" + text.identity(run))
         elif len(runs) == 1 or text.is_worked_example(run):
             print(f"\n{_settings(varied)}\n{text.result(run)}")
-    trained = [(varied, run) for varied, run in runs if not (run.path / "identity.csv").exists()]
+    trained = [(varied, run) for varied, run in runs if not run.holds_identity]
     if len(trained) > 1:
         print("\n" + sweeps.results(trained))
         for path in sweeps.draw(trained):
@@ -192,7 +191,7 @@ def conclude(run: RunDirectory) -> int:
         print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: dlexp resume {run.path}")
         return 128 + int(signal)
     figures.draw(run)
-    print(text.identity(run) if (run.path / "identity.csv").exists() else text.result(run))
+    print(text.identity(run) if run.holds_identity else text.result(run))
     if status["status"] == "stopped":
         print(f"Stopped at epoch {status['epoch']}. Go on with: dlexp resume {run.path}")
     return 0

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dlexp.build import build, environment
+from dlexp.build import build
 from dlexp.config import Config
 from dlexp.data.batches import shuffled
 from dlexp.display import Display
 from dlexp.finish import write_results
+from dlexp.ground import environment
 from dlexp.models.by_hand import ByHand
 from dlexp.records import evaluate_held_out, log_evaluation, log_gradients, log_step, log_units
 from dlexp.resumption import check_same_ground, kept_config

@@ -1,7 +1,6 @@
 """What a sweep will take, before it runs: measured on a few batches of each kind of job, in a directory thrown away."""
 
 import contextlib
-import dataclasses
 import io
 import tempfile
 from collections.abc import Sequence
@@ -31,8 +30,7 @@ def costs(tasks: Sequence[Task]) -> dict[str, Cost]:
     """Return each task's cost by its key; tasks that differ in their seed only are of one kind."""
     kinds: dict[str, list[Task]] = {}
     for task in tasks:
-        kind = dataclasses.replace(task.config, seed=0, name="", reference=())
-        kinds.setdefault(repr(kind), []).append(task)
+        kinds.setdefault(task.kind, []).append(task)
     measured: dict[str, Cost] = {}
     for same in list(kinds.values())[:MOST]:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):

@@ -33,17 +33,15 @@ if TYPE_CHECKING:
 class Work:
     """Runs one job in whatever process the launcher has for it; picklable."""
 
-    def __init__(self, jobs: dict[tuple[str, ...], str], *, fresh: bool):
-        self._jobs, self._fresh = jobs, fresh
+    def __init__(self, orders: dict[tuple[str, ...], dict[str, Any]]):
+        self._orders = orders
 
     def __call__(self, config: DictConfig) -> dict[str, Any]:
         """Train the job of the overrides that Hydra was given for this process."""
         from dlexp import worker
 
-        overrides = tuple(HydraConfig.get().overrides.task)
-        order = {"overrides": overrides, "job": self._jobs[overrides], "run": None, "device": None}
         started = time.monotonic()
-        answer = worker.work({**order, "fresh": self._fresh})
+        answer = worker.work(self._orders[tuple(HydraConfig.get().overrides.task)])
         return {**answer, "said": [], "seconds": time.monotonic() - started}
 
 
@@ -55,10 +53,9 @@ class Trial:
         from dlexp import worker
         from dlexp.tasks import job_key
 
-        overrides = list(HydraConfig.get().overrides.task)
+        overrides = tuple(HydraConfig.get().overrides.task)
         checked = check(load_config(overrides))
-        order = {"overrides": overrides, "job": job_key(checked, {}), "run": None, "device": None, "fresh": False}
-        answer = worker.work(order)
+        answer = worker.work(Task(overrides, checked, job_key(checked, {})).order())
         if answer["status"] != "finished":
             raise JobError(str(answer.get("message", answer["status"])))
         selected = RunDirectory(Path(answer["run"])).read_json("result.json")["selected"]
@@ -67,7 +64,7 @@ class Trial:
 
 def launch(todo: Sequence[Task], hydra_overrides: Sequence[str], *, fresh: bool) -> dict[str, dict[str, Any]]:
     """Run the tasks by the launcher that `hydra_overrides` choose; return each one's answer, as `supervise` does."""
-    work = Work({task.overrides: task.job for task in todo}, fresh=fresh)
+    work = Work({task.overrides: task.order(fresh=fresh) for task in todo})
     folder = Path(todo[0].config.output_dir) / ".hydra"
     with _composed(hydra_overrides, folder) as (config, context):
         launcher: Launcher = Plugins.instance().instantiate_launcher(

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dlexp.build import Job, check, config_sha256, environment
+from dlexp.build import Job, check
 from dlexp.config import CHANGEABLE, Config, load_config
 from dlexp.errors import UserError
+from dlexp.ground import config_sha256, environment
 from dlexp.rundir import RunDirectory
 
 
@@ -24,7 +25,7 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     if not any(override.startswith("stop_at=") for override in overrides):
         overrides = [*overrides, "stop_at=null"]
     config = check(load_config(overrides, file=run.path / "config.yaml"))
-    if config.identity["name"] != "none":
+    if config.works_out_identity:
         raise UserError(f"{run.path} worked out an identity: there is nothing to go on with.")
     done = run.status().get("epoch", 0)
     for key in ("epochs", "stop_at"):

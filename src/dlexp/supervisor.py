@@ -1,55 +1,57 @@
-"""Runs a sweep's tasks in worker processes, shows how it goes, and stops them all when it is told to."""
+"""Runs a sweep's tasks in worker processes, and stops them all when it is told to."""
 
 import json
+import os
 import selectors
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
-from tqdm import tqdm
-
+from dlexp.errors import UserError
+from dlexp.live import Answer, LiveTable
 from dlexp.signals import StopRequest
-from dlexp.tasks import Task
-
-Answer = dict[str, Any]  # status, run, message, said, seconds
+from dlexp.tasks import Task, one_of_each_kind
 
 
 class Worker:
     """One process, and the task that it is at."""
 
-    def __init__(self, device: str | None):
-        self.device = device
+    def __init__(self, number: int, device: str | None):
+        self.number, self.device = number, device
         self.task: Task | None = None
-        self.started = 0.0
+        self._started, self._partial = 0.0, b""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "dlexp.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,
             start_new_session=True,  # Ctrl-C is the parent's, which passes it on once
         )
 
-    def give(self, task: Task, *, fresh: bool) -> None:
-        """Let it work on a task."""
-        self.task, self.started = task, time.monotonic()
-        run = str(task.run.path) if task.run else None
-        order = {"overrides": task.overrides, "job": task.job, "run": run, "fresh": fresh, "device": self.device}
+    def send(self, order: dict[str, Any]) -> None:
+        """Let it do something."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it died already: reading its answer will say so
-            self.process.stdin.write(json.dumps(order) + "\n")
-            self.process.stdin.flush()
+            self.process.stdin.write(json.dumps(order).encode() + b"\n")
 
-    def answer(self) -> Answer:
-        """Read how its task ended; a process that died says that."""
+    def give(self, task: Task, *, fresh: bool) -> None:
+        """Let it work on a task."""
+        self.task, self._started = task, time.monotonic()
+        self.send(task.order(fresh=fresh, device=self.device))
+
+    def messages(self) -> list[Answer]:
+        """Wait for what it has to say: how far its task is, how it ended; of a process that died, that."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        answer = json.loads(line) if line else {"status": "failed", "message": self._epitaph(), "said": []}
-        return {**answer, "seconds": time.monotonic() - self.started}
+        chunk = os.read(self.process.stdout.fileno(), 65536)
+        *lines, self._partial = (self._partial + chunk).split(b"\n")
+        said = [json.loads(line) for line in lines]
+        if not chunk:
+            said = [{"status": "failed", "message": self._epitaph(), "said": [], "exit_code": 1}]
+        return [{**each, "seconds": time.monotonic() - self._started} for each in said]
 
     def end(self) -> None:
         """Close its input, which ends it, and wait."""
@@ -64,99 +66,73 @@ class Worker:
         return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
 
 
-@dataclass
-class Progress:
-    """How a sweep stands: a line that stays at the bottom of a terminal; elsewhere nothing but the jobs' own lines."""
-
-    total: int
-    workers: int
-    running: int = 0
-    failed: int = 0
-
-    def __post_init__(self) -> None:
-        self._bar = tqdm(
-            total=self.total,
-            bar_format="{n_fmt}/{total_fmt} done  {postfix} {bar}",
-            disable=not sys.stderr.isatty() if sys.stderr else True,
-            dynamic_ncols=True,
-        )
-        self._seconds: list[float] = []
-
-    def show(self) -> None:
-        """Draw the line anew."""
-        left = ""
-        if self._seconds:
-            mean = sum(self._seconds) / len(self._seconds)
-            left = f"  {tqdm.format_interval(mean * (self.total - self._bar.n) / self.workers)} left"
-        self._bar.set_postfix_str(f"{self.running} running  {self.failed} failed{left}")
-
-    def end_of_job(self, text: str, seconds: float, file: TextIO) -> None:
-        """Print a job's own line above."""
-        self._seconds.append(seconds)
-        self._bar.update()
-        tqdm.write(text, file=file)
-        file.flush()
-
-    def close(self) -> None:
-        """Leave the line as it stands."""
-        self._bar.close()
-
-
 def supervise(
     todo: Sequence[Task],
     devices: Sequence[str | None],
-    tell: Callable[[Task, Answer], str],
+    live: LiveTable,
     *,
     fresh: bool = False,
     fail_fast: bool = False,
 ) -> tuple[dict[str, Answer], int | None]:
     """Run the tasks, one at a time on each of `devices` (None: what the config says).
 
-    `tell` makes the line that is printed when a task has ended. Returns each task's answer by its key, and the signal
-    that stopped the sweep, if one did: then every job under way has been saved.
+    Returns each task's answer by its key, and the signal that stopped the sweep, if one did: then every job under way
+    has been saved. Raises UserError, before any job starts, where one does not fit together.
     """
     waiting, answers = deque(todo), dict[str, Answer]()
-    progress = Progress(len(todo), len(devices))
     with StopRequest() as stop, _workers(devices[: len(todo)]) as workers, selectors.DefaultSelector() as selector:
-        passed_on = False
 
         def occupy(worker: Worker) -> None:
-            if waiting and not stop():
-                worker.give(waiting.popleft(), fresh=fresh)
-                selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+            if not waiting or stop():
+                return
+            if worker.process.poll() is not None:
+                worker.end()
+                workers[worker.number] = worker = Worker(worker.number, worker.device)
+            worker.give(waiting.popleft(), fresh=fresh)
+            live.started(worker.number, worker.task.key)  # type: ignore[union-attr]
+            selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
 
-        for worker in workers:
+        def hear(worker: Worker, answer: Answer) -> None:
+            task = worker.task
+            assert task is not None
+            if "progress" in answer:
+                live.started(worker.number, task.key, answer["progress"])
+                return
+            selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
+            if stop() and answer["status"] == "failed":
+                answer = {**answer, "status": "stopped", "run": None}  # by our signal, before it could save anything
+            answers[task.key] = answer
+            live.ended(worker.number, task.key, answer)
+            if answer["status"] == "failed" and fail_fast:
+                waiting.clear()
             occupy(worker)
+
+        if workers:
+            _refuse_misfits(workers[0], todo)
+        for worker in [*workers]:
+            occupy(worker)
+        passed_on = False
         while busy := [key.data for key in selector.get_map().values()]:
-            progress.running = len(busy)
-            progress.show()
             for key, _ in selector.select(timeout=0.2):
-                worker = key.data
-                selector.unregister(key.fileobj)
-                answer, task = worker.answer(), worker.task
-                if stop() and answer["status"] == "failed":
-                    answer["status"] = "stopped"  # by our own signal, before it could save anything
-                answers[task.key] = answer
-                progress.failed += answer["status"] == "failed"
-                file = sys.stderr if answer["status"] == "failed" else sys.stdout
-                progress.end_of_job(tell(task, answer), answer["seconds"], file)
-                if answer["status"] == "failed" and fail_fast:
-                    waiting.clear()
-                if worker.process.poll() is not None and waiting:
-                    worker.end()
-                    workers[workers.index(worker)] = worker = Worker(worker.device)
-                occupy(worker)
+                for answer in key.data.messages():
+                    hear(key.data, answer)
             if stop() and not passed_on:
                 passed_on = True
                 for worker in busy:
                     worker.process.send_signal(stop.signal or 0)
-        progress.close()
-        return answers, stop.signal
+    return answers, stop.signal
+
+
+def _refuse_misfits(worker: Worker, todo: Sequence[Task]) -> None:
+    """Let a worker build one job of each kind: it has to import torch anyway. One that dies of it leaves it open."""
+    worker.send({"fit": one_of_each_kind(todo)})
+    if message := worker.messages()[0].get("refused"):
+        raise UserError(message)
 
 
 @contextmanager
 def _workers(devices: Sequence[str | None]) -> Iterator[list[Worker]]:
-    workers = [Worker(device) for device in devices]
+    workers = [Worker(number, device) for number, device in enumerate(devices)]
     try:
         yield workers
     finally:

@@ -4,15 +4,16 @@ Run directories are the registry: what lies under `output_dir` counts, wherever 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dlexp import data
-from dlexp.build import check, code_sha256, config_sha256
+from dlexp.build import build, check
 from dlexp.config import Config, load_config
 from dlexp.errors import UserError
+from dlexp.ground import code_sha256, config_sha256
 from dlexp.registry import import_modules
 from dlexp.rundir import RunDirectory, find_runs
 from dlexp.sweep import expand
@@ -35,6 +36,16 @@ class Task:
         """What tells it from every other: the job, what it is called, and how far it shall go."""
         name = hashlib.sha256(self.config.name.encode()).hexdigest()[:8]
         return f"{self.job}_{name}_{self.config.epochs}_{self.config.stop_at or 0}"
+
+    @property
+    def kind(self) -> str:
+        """What jobs that differ in their seed only have in common."""
+        return repr(replace(self.config, seed=0, name="", reference=()))
+
+    def order(self, *, fresh: bool = False, device: str | None = None) -> dict[str, Any]:
+        """Return what a worker has to know to do it, wherever it runs."""
+        run = str(self.run.path) if self.run else None
+        return {"overrides": self.overrides, "job": self.job, "run": run, "fresh": fresh, "device": device}
 
 
 def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
@@ -68,6 +79,19 @@ def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
     return looked
 
 
+def one_of_each_kind(todo: Iterable[Task]) -> list[tuple[str, ...]]:
+    """Return the overrides of one task of each kind."""
+    return [task.overrides for task in {task.kind: task for task in todo}.values()]
+
+
+def refuse_misfits(jobs: Sequence[Sequence[str]]) -> None:
+    """Build the jobs of these overrides without training them; raise UserError for the first that does not fit."""
+    for overrides in jobs:
+        config = check(load_config(overrides))
+        if not config.works_out_identity:
+            build(config)
+
+
 def look(task: Task, runs: Sequence[RunDirectory]) -> Task:
     """Return the task with the furthest of `runs`, all of them its own, and the state that this leaves it in."""
     order: tuple[State, ...] = ("failed", "shorter", "interrupted", "running", "done")
@@ -84,7 +108,7 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
     if config.imports not in hashes:
         hashes[config.imports] = code_sha256(imports)
     data_sha256 = ""
-    if config.identity["name"] == "none":
+    if not config.works_out_identity:
         name = repr((sorted(config.dataset.items(), key=str), config.data_dir))
         if name not in hashes:
             hashes[name] = data.sha256_of(config.dataset, Path(config.data_dir), imports)

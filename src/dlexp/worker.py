@@ -13,10 +13,10 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dlexp.build import check
 from dlexp.config import load_config
@@ -25,7 +25,22 @@ from dlexp.launch import work_of
 from dlexp.report import figures
 from dlexp.resumption import resumed_config
 from dlexp.rundir import RunDirectory
-from dlexp.tasks import Task, look
+from dlexp.tasks import Task, look, refuse_misfits
+
+
+class Said(io.StringIO):
+    """Collects what a job prints; how far it is, which `display` says a line each time, goes to the parent at once."""
+
+    def __init__(self, answers: TextIO):
+        super().__init__()
+        self._answers = answers
+
+    def write(self, text: str) -> int:
+        """Raise OSError, as any stream would, where the parent is gone: `display` then is silent."""
+        if text.startswith("epoch "):
+            print(json.dumps({"progress": text.rstrip()}), file=self._answers, flush=True)
+            return len(text)
+        return super().write(text)
 
 
 def main() -> None:
@@ -34,16 +49,27 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints is not an answer
     orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    while (order := orders.get()) is not None:
-        task = json.loads(order)
-        said = io.StringIO()
+    while (line := orders.get()) is not None:
+        order, said = json.loads(line), Said(answers)
+        if "overrides" in order:
+            sys.argv[1:] = ["train", *order["overrides"]]  # what environment.json tells as the command
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            answer = work(task)
-        warnings = [line for line in said.getvalue().splitlines() if not line.startswith("epoch ")]
+            answer = work(order) if "overrides" in order else {"refused": misfit(order["fit"])}
         try:
-            print(json.dumps({**answer, "said": warnings}), file=answers, flush=True)
+            told = [line for line in said.getvalue().splitlines() if line]
+            print(json.dumps({**answer, "said": told}), file=answers, flush=True)
         except BrokenPipeError:  # the parent is gone, and what was under way is saved
             return
+
+
+def misfit(jobs: Sequence[Sequence[str]]) -> str | None:
+    """Return why one of the jobs does not fit together; what else goes wrong, the job itself will tell."""
+    with contextlib.suppress(Exception):
+        try:
+            refuse_misfits(jobs)
+        except UserError as error:
+            return str(error)
+    return None
 
 
 def work(order: dict[str, Any]) -> dict[str, Any]:
@@ -73,11 +99,11 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
             figures.draw(run)
         return {"status": status["status"], "run": str(run.path), "signal": status.get("signal")}
     except DlexpError as error:
-        return {"status": "failed", "message": str(error)}
+        return {"status": "failed", "message": str(error), "exit_code": error.exit_code}
     except Exception as error:  # noqa: BLE001 - one job's failure, whatever it is, is told and is not the sweep's
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{frame.filename}, line {frame.lineno}"
-        return {"status": "failed", "message": f"{type(error).__name__}: {error} ({where})"}
+        return {"status": "failed", "message": f"{type(error).__name__}: {error} ({where})", "exit_code": 1}
 
 
 @contextlib.contextmanager

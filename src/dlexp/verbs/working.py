@@ -102,7 +102,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     from dlexp.run import Run
 
     run = Run(options.run)
-    if run.config.identity["name"] != "none":
+    if run.config.works_out_identity:
         raise UserError(f"{run.path} worked out an identity: there is no model to evaluate.")
 
     from dlexp.build import build, check

@@ -1,0 +1,79 @@
+"""What a sweep shows while it runs: a line for each job that ends, and below them a table that follows the others."""
+
+import statistics
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dlexp.errors import UserError
+from dlexp.rundir import RunDirectory
+
+Answer = dict[str, Any]  # of a worker: status, run, message, said, seconds
+
+
+class LiveTable:
+    """How a sweep stands: done, failed, running, time left; and a line for each job under way.
+
+    It stays at the bottom of a terminal; elsewhere there are the ended jobs' lines alone.
+    """
+
+    def __init__(self, names: Mapping[str, str], total: int, workers: int = 1):
+        self._names, self._total, self._workers = names, total, workers
+        self._running: dict[int, str] = {}
+        self._ended = self._failed = 0
+        self._seconds: list[float] = []
+        off = sys.stderr is None or not sys.stderr.isatty()
+        layouts = ["{desc} {bar}", *["{desc}"] * workers]
+        self._lines = [
+            tqdm(total=total, position=i, bar_format=layout, disable=off, dynamic_ncols=True, leave=i == 0)
+            for i, layout in enumerate(layouts)
+        ]
+
+    def started(self, worker: int, key: str, progress: str = "starting") -> None:
+        """Show what a worker is at, and how far it is."""
+        self._running[worker] = key
+        self._lines[1 + worker].set_description_str(f"  {self._names[key]}  {progress}")
+        self._draw()
+
+    def ended(self, worker: int, key: str, answer: Answer) -> None:
+        """Print the line of a job that ended, a failed one's to standard error."""
+        failed = answer["status"] == "failed"
+        self._running.pop(worker, None)
+        self._ended, self._failed = self._ended + 1, self._failed + failed
+        self._seconds.append(answer["seconds"])
+        if worker + 1 < len(self._lines):
+            self._lines[1 + worker].set_description_str("")
+        self._lines[0].update()
+        line = f"{self._ended}/{self._total}  {answer['status']}  {self._names[key]}"
+        line += f": {answer['message']}" if failed else f"  {_outcome(answer)}"
+        file = sys.stderr if failed else sys.stdout
+        tqdm.write("\n".join([*answer["said"], line]), file=file)
+        file.flush()
+        self._draw()
+
+    def close(self) -> None:
+        """Leave the first line as it stands."""
+        for line in reversed(self._lines):
+            line.close()
+
+    def _draw(self) -> None:
+        facts = [f"{self._ended - self._failed} of {self._total} done", f"{len(self._running)} running"]
+        facts += [f"{self._failed} failed"] * bool(self._failed)
+        if self._seconds:
+            left = statistics.mean(self._seconds) * (self._total - self._ended) / self._workers
+            facts.append(f"about {tqdm.format_interval(left)} left")
+        self._lines[0].set_description_str(", ".join(facts))
+
+
+def _outcome(answer: Answer) -> str:
+    run = RunDirectory(Path(answer["run"])) if answer["run"] else None
+    try:
+        figures = run.figures() if run else {}
+    except UserError:  # stopped before it had a result
+        figures = {}
+    test = {key: value for key, value in figures.items() if key.startswith("test/") and key != "test/loss"}
+    shown = [f"{key.replace('/', ' ')} {value:.4g}" for key, value in test.items()]
+    return "  ".join([*shown, f"{answer['seconds']:.1f} s", answer["run"] or ""])
