@@ -12,6 +12,7 @@ from scipy import stats
 
 from dlexp import cli
 from dlexp.compare import comparison, groups, tables
+from dlexp.compare.groups import record
 from dlexp.compare.statistics import FEWEST_TO_RESAMPLE, estimate, holm, paired_interval, paired_p_value, pairs_needed
 from dlexp.errors import UserError
 from dlexp.rundir import RunDirectory, find_runs
@@ -51,7 +52,7 @@ def factor(offsets: dict[str, float], seeds: int, spread: float = 0.01, **change
 
 
 def compare(*by: str, metric: str = "test/accuracy") -> comparison.Comparison:
-    return comparison.compare(find_runs(Path("outputs")), by, metric)
+    return comparison.compare(map(record, find_runs(Path("outputs"))), by, metric)
 
 
 # --- The statistics, against scipy and by simulation.

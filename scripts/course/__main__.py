@@ -13,9 +13,9 @@ import yaml
 
 from dlexp.composition import grid, options
 from dlexp.config import load_config
-from dlexp.report.sweeps import label
 from dlexp.rundir import RunDirectory, find_runs
 from dlexp.sweep import expand, varied
+from dlexp.tabular import label
 from scripts.course.page import page
 
 ROOT = Path(__file__).parents[2]

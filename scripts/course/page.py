@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlexp.composition import grid, options
 from dlexp.config import load_config
-from dlexp.report.sweeps import label
+from dlexp.tabular import label
 
 SETS = {
     "nn_theory": "A theory set: nets whose weights are written down, and what can be counted and proved",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from dlexp.build import Job
 
 # Modules that change no number: what is said of a run, and which run when.
-SAYING = {"cli.py", "compare", "display.py", "errors.py", "live.py", "report", "run.py", "summary.py", "verbs"}
-ORDERING = {"launch.py", "plan.py", "plugins.py", "supervisor.py", "sweep.py", "tasks.py", "worker.py"}
+SAYING = {"cli.py", "compare", "display.py", "errors.py", "live.py", "report", "run.py", "summary.py", "tabular.py"}
+ORDERING = {"launch.py", "plan.py", "plugins.py", "supervisor.py", "sweep.py", "tasks.py", "verbs", "worker.py"}
 
 
 def environment(job: "Job") -> dict[str, Any]:

@@ -111,8 +111,8 @@ def _run(
 def plan(overrides: Sequence[str]) -> int:
     """Say how many jobs there are to run, and what each and all of them will take, from a few measured batches."""
     from dlexp.plan import costs
-    from dlexp.report.text import table
     from dlexp.sweep import varied
+    from dlexp.tabular import table
     from dlexp.tasks import tasks
 
     everything = tasks(overrides)
@@ -161,7 +161,7 @@ def _devices(config: Config) -> list[str | None]:
 
 
 def _settings(varied: Mapping[str, Any]) -> str:
-    from dlexp.report.sweeps import label
+    from dlexp.tabular import label
 
     return " ".join(f"{key}={label(value)}" for key, value in varied.items())
 

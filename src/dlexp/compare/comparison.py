@@ -1,14 +1,13 @@
 """What a factor did: each setting's figures, paired differences between settings, and what they support in words."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dlexp.compare.groups import SEED, Record, Setting, confounders, factor_key, nuisances, records, setting
+from dlexp.compare.groups import SEED, Record, Setting, confounders, factor_key, newest, nuisances, setting
 from dlexp.compare.statistics import Estimate, estimate, holm, paired_interval, paired_p_value, pairs_needed
 from dlexp.errors import UserError, did_you_mean
-from dlexp.report.sweeps import label
-from dlexp.rundir import RunDirectory
+from dlexp.tabular import label
 
 LIMIT = 0.05
 
@@ -55,12 +54,12 @@ class Comparison:
     notes: Sequence[str] = ()
 
 
-def compare(runs: Sequence[RunDirectory], by: Sequence[str], metric: str) -> Comparison:
+def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str) -> Comparison:
     """Compare finished runs by one or more config keys.
 
     Raises UserError where a key or metric is unknown, or there is nothing to compare.
     """
-    everything, notes = records(runs)
+    everything, notes = newest(runs)
     if not everything:
         raise UserError("There is no finished run to compare here. `dlexp list runs` shows what there is.")
     factors = [factor_key(name, everything) for name in by]

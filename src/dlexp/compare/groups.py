@@ -22,32 +22,38 @@ Setting = tuple[Any, ...]  # the factors' values, as they can be compared and ha
 class Record:
     """A finished run: its config and ground as flat keys, and its final figures."""
 
-    run: RunDirectory
+    path: str
     keys: Mapping[str, Any]
     ground: Mapping[str, Any]
     figures: Mapping[str, float]
 
 
-def records(runs: Iterable[RunDirectory]) -> tuple[list[Record], list[str]]:
-    """Read the runs that are finished; of others, of identities, and of older twins say in words that they are not."""
+def record(run: RunDirectory) -> Record | None:
+    """Read what a run came to; None where it is not finished, or trained nothing."""
+    try:
+        result, notes = run.read_json("result.json"), run.read_json("environment.json")
+    except UserError:
+        return None
+    if result.get("status") != "finished" or "final" not in result:
+        return None
+    ground = {key: notes.get(key) for key in (*GROUND, WEIGHTS)}
+    return Record(str(run.path), flat(run.read_config()), ground, run.figures())
+
+
+def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
+    """Return the finished runs, of twins the last; say in words what is left out."""
     found: dict[str, Record] = {}
     notes = []
     unfinished = 0
-    for run in runs:
-        try:
-            result, notes_of_run = run.read_json("result.json"), run.read_json("environment.json")
-        except UserError:
+    for each in runs:
+        if each is None:
             unfinished += 1
             continue
-        if result.get("status") != "finished" or "final" not in result:
-            unfinished += 1
-            continue
-        keys = flat(run.read_config())
-        ground = {key: notes_of_run.get(key) for key in (*GROUND, WEIGHTS)}
-        identity = repr(sorted((k, repr(v)) for k, v in keys.items() if k not in FREE)) + str(ground["code_sha256"])
+        deciding = sorted((key, repr(value)) for key, value in each.keys.items() if key not in FREE)
+        identity = repr(deciding) + str(each.ground["code_sha256"])
         if identity in found:
-            notes.append(f"{found[identity].run.path} is left out: {run.path} is the same job, run anew.")
-        found[identity] = Record(run, keys, ground, run.figures())
+            notes.append(f"{found[identity].path} is left out: {each.path} is the same job, run anew.")
+        found[identity] = each
     if unfinished:
         notes.append(f"{unfinished} runs are left out: they are not finished, or trained nothing.")
     return list(found.values()), notes

@@ -6,9 +6,8 @@ from typing import Any
 import yaml
 
 from dlexp.errors import UserError, did_you_mean
-from dlexp.report.sweeps import label
-from dlexp.report.text import table
 from dlexp.rundir import RunDirectory, flat
+from dlexp.tabular import label, table
 
 UNTOLD = ("command", "directory", "config_sha256")  # of an environment: the config's own keys say it better
 

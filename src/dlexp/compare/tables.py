@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import Estimate
-from dlexp.report.text import table
+from dlexp.tabular import table
 
 HEADER = ("n", "mean", "std", "95 % interval")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.report.figures import COLOURS, MARKERS, boundary, save
-from dlexp.report.text import table
 from dlexp.rundir import BOUNDARY, GRADIENTS, RunDirectory
+from dlexp.tabular import label, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,16 +101,3 @@ def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
                 axes.set_title(f"{name}: {accuracy:.2f}", fontsize=10)
         line[0].set_ylabel(title)
     return figure
-
-
-def label(value: Any) -> str:
-    """Return a value as a short text: [5, 5, 5, 5] is 4 × 5, and {leaky_relu: 0.2} is leaky_relu 0.2."""
-    if isinstance(value, list):
-        same = len(value) > 1 and all(item == value[0] for item in value)
-        if same or not value:
-            return f"{len(value)} × {value[0]}" if same else "none"
-        sizes = all(isinstance(item, int) and item >= 0 for item in value)
-        return "-".join(map(str, value)) if sizes else f"[{', '.join(map(label, value))}]"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {label(item)}" for key, item in value.items())
-    return str(value).lower() if isinstance(value, bool) else str(value)

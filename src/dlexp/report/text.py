@@ -1,28 +1,13 @@
 """Run directories as lines of text for a terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dlexp.errors import UserError
 from dlexp.rundir import IDENTITY, PREDICTIONS, TRACE, RunDirectory
+from dlexp.tabular import table
 
 WIDTH = 12  # numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return aligned columns, numbers to the right, words to the left."""
-    rows = [tuple(row) for row in rows]
-    cells = [tuple(header), *(tuple(_shown(value) for value in row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    numbers = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
-    aligned = (
-        [
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, widths, numbers, strict=True)
-        ]
-        for row in cells
-    )
-    return "\n".join("  ".join(row).rstrip() for row in aligned)
 
 
 def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
@@ -155,9 +140,3 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:  # a class's name
         return text
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

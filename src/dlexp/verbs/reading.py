@@ -24,16 +24,14 @@ def summary(arguments: Sequence[str]) -> int:
     config = check(load_config(options.overrides))
 
     from dlexp.registry import import_modules
-    from dlexp.report import text
     from dlexp.summary import summarize
+    from dlexp.tabular import table
 
     imports = import_modules(config.imports)
     model, source = build_model(config, imports), data.source_of(config.dataset, imports)
     layers = summarize(model, source.input_shape)
     rows = [(f"{row.name} {row.kind}", " × ".join(map(str, row.output_shape)), row.parameters) for row in layers]
-    print(
-        text.table(["layer", "output", "parameters"], [("input", " × ".join(map(str, source.input_shape)), 0), *rows])
-    )
+    print(table(["layer", "output", "parameters"], [("input", " × ".join(map(str, source.input_shape)), 0), *rows]))
     total = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(f"\n{total:,} parameters, {trainable:,} of them trained; {total * 4 / 2**20:.2f} MiB in float32.")
@@ -58,12 +56,13 @@ def compare(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     from dlexp.compare import comparison, tables
+    from dlexp.compare.groups import record
     from dlexp.rundir import find_runs
 
     if missing := [path for path in options.paths if not path.exists()]:
         raise UserError(f"{missing[0]} does not exist.")
     runs = [run for path in options.paths for run in find_runs(path)]
-    found = comparison.compare(runs, options.by, options.metric)
+    found = comparison.compare(map(record, runs), options.by, options.metric)
     print(tables.FORMATS[options.format](found) if options.format else tables.terminal(found))
     for effect in found.effects if options.pairs else ():
         print(f"\n{tables.differences(effect)}")
@@ -143,7 +142,7 @@ def data(arguments: Sequence[str]) -> int:
 
     from dlexp.config import load_config
     from dlexp.data import DATASETS, store
-    from dlexp.report import text
+    from dlexp.tabular import table
 
     data_dir = options.data_dir or Path(load_config([]).data_dir)
     if options.action == "list":
@@ -155,7 +154,7 @@ def data(arguments: Sequence[str]) -> int:
             rows.append(
                 [name, shape, len(source.class_names) or "values", "here" if here else "not fetched", source.origin]
             )
-        print(text.table(["dataset", "input", "classes", "", "origin"], rows))
+        print(table(["dataset", "input", "classes", "", "origin"], rows))
         return 0
     if options.name is None:
         raise UserError(f"dlexp data {options.action} needs a name: {', '.join(DATASETS.builders)}.")
