@@ -58,6 +58,12 @@ def compare(*by: str, metric: str = "test/accuracy") -> comparison.Comparison:
 # --- The statistics, against scipy and by simulation.
 
 
+def test_rounding_is_no_difference() -> None:
+    noise = [1e-16, -1e-16, 1e-16, 3e-16, 1e-16]
+    assert paired_p_value(noise) == 1.0 and paired_interval(noise) == (0.0, 0.0) and pairs_needed(noise) is None
+    assert estimate([0.9 + each for each in noise]).deviation == 0.0
+
+
 def test_an_estimate_is_scipy_s() -> None:
     found = estimate(FIVE)
     low, high = stats.t.interval(0.95, 4, np.mean(FIVE), stats.sem(FIVE))

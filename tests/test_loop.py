@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from conftest import train
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
@@ -85,6 +86,20 @@ def test_the_result_is_of_the_final_weights_and_agrees_with_scikit_learn() -> No
     assert [int(row["prediction"]) for row in predictions] == outputs.argmax(1).tolist()
     confidences = [float(row["confidence"]) for row in predictions]
     assert confidences == pytest.approx(outputs.softmax(1).amax(1).tolist(), rel=1e-5)
+
+
+def test_the_most_confidently_wrong_images_are_kept_as_they_are() -> None:
+    run = train("dataset=digits", "epochs=1")
+    predictions = [row for row in run.read_rows("predictions.csv") if row["target"] != row["prediction"]]
+    worst = sorted(predictions, key=lambda row: -float(row["confidence"]))[:16]
+    wrong = run.read_rows("wrong.csv")
+    assert [row["confidence"] for row in wrong] == [row["confidence"] for row in worst]
+    assert {row["index"] for row in wrong} == {row["index"] for row in worst}
+    with Image.open(run.path / "wrong.png") as strip:
+        pixels = np.asarray(strip)
+    job = build(check(load_run(str(run.path)).config))
+    images = job.batches.images("test", torch.tensor([int(row["index"]) for row in wrong]))
+    assert np.array_equal(pixels, np.concatenate([*images[..., 0]], 1) * 255.0 // 16), "digits have 16 greys"
 
 
 def test_every_file_of_a_run_directory_is_there_and_strict() -> None:

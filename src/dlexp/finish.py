@@ -1,19 +1,22 @@
 """What a run leaves when its steps are over: exact metrics of the final weights, predictions, pictures' numbers."""
 
+import io
 import resource
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dlexp import evaluate
 from dlexp.boundary import write_boundary
 from dlexp.build import Job
-from dlexp.data.source import Source
 from dlexp.measures import Measure
-from dlexp.rundir import CONFUSION, METRICS, PREDICTIONS, RunDirectory
+from dlexp.rundir import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
 from dlexp.session import Session
+
+WORST = 16  # images that are kept of those taken for something else
 
 
 def write_results(session: Session, *, finished: bool) -> None:
@@ -23,7 +26,7 @@ def write_results(session: Session, *, finished: bool) -> None:
     rows = run.read_table(METRICS)
     final, outputs = evaluate_splits(job)
     write = _write_classes if job.source.class_names else _write_values
-    figures = write(run, job.source, outputs["test"], job.batches.targets("test"))
+    figures = write(run, job, outputs["test"])
     write_boundary(job, run)
     samples = job.batches.size("train") * progress.epoch
     run.write_json(
@@ -63,21 +66,38 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
-def _write_classes(run: RunDirectory, source: Source, outputs: Tensor, targets: Tensor) -> dict[str, Any]:
+def _write_classes(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
     predicted, probabilities = evaluate.classify(outputs)
-    names, confidence = source.class_names, probabilities.amax(1)
+    names, targets, confidence = job.source.class_names, job.batches.targets("test"), probabilities.amax(1)
     pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
     predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
     run.write_table(PREDICTIONS, ["index", "target", "prediction", "confidence"], predictions)
+    if job.batches.has_images:
+        wrong = [i for i in confidence.argsort(descending=True, stable=True).tolist() if predicted[i] != targets[i]]
+        _write_wrong(run, job, [predictions[i] for i in wrong[:WORST]])
     counts = evaluate.confusion_matrix(predicted, targets, len(names)).tolist()
     labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
     run.write_table(CONFUSION, ["true \\ predicted", *names], labelled)
     return {"test_classes": evaluate.class_metrics(probabilities, targets, names)}
 
 
-def _write_values(run: RunDirectory, source: Source, outputs: Tensor, targets: Tensor) -> dict[str, Any]:
+def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, ...]]) -> None:
+    """The images taken for something else with most confidence, side by side, and what they were taken for."""
+    from PIL import Image
+
+    if not predictions:
+        return
+    images = job.batches.images("test", torch.tensor([index for index, *_ in predictions], device=job.device))
+    pixels = (np.concatenate([*images], 1) * (255 / job.source.largest)).astype(np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(content, "PNG")
+    run.write_table(WRONG, ["index", "target", "prediction", "confidence"], predictions)
+    run.write_atomically(WRONG_IMAGES, content.getvalue())
+
+
+def _write_values(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
     """Predictions beside targets, one column each; outputs that have no target are only numbered."""
-    names, outputs = source.value_names, outputs.flatten(1)
+    names, targets, outputs = job.source.value_names, job.batches.targets("test"), outputs.flatten(1)
     guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
     both = zip(targets.tolist(), outputs.tolist(), strict=True)
     rows = [(i, *target, *guess) for i, (target, guess) in enumerate(both)]

@@ -25,11 +25,11 @@ class Estimate:
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Return mean, deviation (n − 1) and Student's interval of independent values."""
-    x = np.asarray(values, float)
+    x = _figures(values)
     if len(x) < 2:
         return Estimate(len(x), float(x.mean()), None, None, None)
     low, high = _students_interval(x)
-    return Estimate(len(x), float(x.mean()), float(x.std(ddof=1)), low, high)
+    return Estimate(len(x), float(x.mean()), _deviation(x), low, high)
 
 
 def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
@@ -37,8 +37,8 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
 
     From five on by the studentized bootstrap (Efron and Tibshirani, 1993, chapter 12), repeatable; below by Student's.
     """
-    x = np.asarray(differences, float)
-    n, deviation = len(x), x.std(ddof=1)
+    x = _figures(differences)
+    n, deviation = len(x), _deviation(x)
     if n < FEWEST_TO_RESAMPLE or deviation == 0:
         return _students_interval(x)
     samples = x[np.random.default_rng(0).integers(0, n, (RESAMPLES, n))]
@@ -54,8 +54,8 @@ def paired_p_value(differences: Sequence[float]) -> float:
     """Return the two-sided p-value of Student's paired test that the mean difference is 0."""
     from scipy import stats
 
-    x = np.asarray(differences, float)
-    if x.std(ddof=1) == 0:
+    x = _figures(differences)
+    if _deviation(x) == 0:
         return 1.0 if x.mean() == 0 else 0.0
     return float(stats.ttest_1samp(x, 0.0).pvalue)
 
@@ -78,8 +78,8 @@ def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
     """
     from scipy import stats
 
-    x = np.asarray(differences, float)
-    deviation = x.std(ddof=1)
+    x = _figures(differences)
+    deviation = _deviation(x)
     if x.mean() == 0:
         return None
     if deviation == 0:
@@ -92,8 +92,17 @@ def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
     return None
 
 
+def _figures(values: Sequence[float]) -> np.ndarray:
+    """Rounded to 12 places: equal figures stay equal, though averaged in another order, and have a deviation of 0."""
+    return np.asarray(values, float).round(12)
+
+
+def _deviation(x: np.ndarray) -> float:
+    return float(x.std(ddof=1)) if np.ptp(x) else 0.0  # of equal figures the mean may be off by a bit, and this not 0
+
+
 def _students_interval(x: np.ndarray) -> tuple[float, float]:
     from scipy import stats
 
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1) * _deviation(x) / math.sqrt(len(x))
     return float(x.mean() - half), float(x.mean() + half)

@@ -58,6 +58,15 @@ class Batches:
         """The inputs (N, features) of tabular data in their own units, in the split's own order."""
         return (self._splits[split][0] - self._shift) / self._scale
 
+    @property
+    def has_images(self) -> bool:
+        """Whether inputs are stored as uint8 images."""
+        return self._splits["train"][0].dtype == torch.uint8
+
+    def images(self, split: str, indices: Tensor) -> np.ndarray:
+        """Some of a split's images, uint8 (N, H, W, C), as they are stored."""
+        return self._splits[split][0][indices].cpu().numpy()
+
     def normalized(self, raw: Tensor) -> Tensor:
         """What the model sees of inputs (N, features) in their own units."""
         return raw * self._scale + self._shift
