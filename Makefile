@@ -1,12 +1,15 @@
-# make train: install and run the main job. make test: install what tests need and run them. make check: lint and types.
+# make train: install and run the main job. make report: a page of all runs. make test: install what tests need and run them. make check: lint and types.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: train test check benchmark clean
+.PHONY: train report test check benchmark clean
 
 train: $(VENV)/installed
 	$(BIN)/dlexp train experiment=dl_hw3/ex07_iris
+
+report: $(VENV)/installed
+	$(BIN)/dlexp report
 
 test: $(VENV)/installed-for-tests
 	$(BIN)/python -m pytest

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import Estimate
@@ -34,11 +34,20 @@ def markdown(comparison: Comparison) -> str:
     """Return the tables and sentences in Markdown."""
     parts = []
     for effect in comparison.effects:
-        lines = [[effect.factor, *HEADER], ["---"] * 5, *_rows(effect.settings)]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-        parts += [f"**Not controlled:** {each}" for each in effect.confounders]
-        parts.append("\n".join(f"- {sentence}" for sentence in effect.sentences))
+        parts.append(markdown_table([effect.factor, *HEADER], _rows(effect.settings)))
+        parts += [f"**Not controlled:** {_plain(each)}" for each in effect.confounders]
+        parts.append("\n".join(f"- {_plain(sentence)}" for sentence in effect.sentences))
     return "\n\n".join(parts)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown; what a name holds is text there, no markup."""
+    lines = [list(header), ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def latex(comparison: Comparison) -> str:

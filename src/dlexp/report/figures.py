@@ -17,6 +17,13 @@ MARKERS = "os^vDXP"
 
 def draw(run: RunDirectory) -> None:
     """Write a picture for each table that a run has and that is looked at rather than read."""
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}):  # a class may be called $x$
+        _draw(run)
+
+
+def _draw(run: RunDirectory) -> None:
     if (run.path / BOUNDARY).exists():
         save(run, "boundary.png", decision_boundary(run))
     if (run.path / TRAJECTORIES).exists():
@@ -122,6 +129,7 @@ def confusion_matrix(names: list[str], counts: list[list[int]]) -> "Figure":
     correct, total = sum(row[i] for i, row in enumerate(counts)), sum(map(sum, counts))
     accuracy = f"accuracy {correct / max(1, total):.4g}"
     axes.set(xlabel="predicted class", ylabel="true class", title=f"Test confusion matrix: {accuracy}")
+    axes.grid(visible=False)
     figure.colorbar(image, label="share of the true class", shrink=0.8)
     return figure
 

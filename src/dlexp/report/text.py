@@ -37,24 +37,24 @@ def result(run: RunDirectory) -> str:
         f"{content['epochs']} epochs, {content['steps']} steps in {content['training_seconds']:.2f} s of training, "
         f"{content['parameters']:,} parameters, {content['peak_memory_bytes'] / 2**20:.0f} MiB at most."
     )
-    if comparison := reported(run):
-        lines += ["", comparison, ""]
+    if rows := reported(run):
+        lines += ["", table(["", "reported", "measured"], rows), ""]
     return "\n".join([*lines, str(run.path)])
 
 
-def reported(run: RunDirectory) -> str:
-    """Return the reported figures that the run's config names (`reference`) beside the measured ones, or ''.
+def reported(run: RunDirectory) -> list[tuple[str, Any, Any]]:
+    """Return the figures that the run's config says were reported (`reference`): key, reported, measured.
 
     A row of the reference is of this run where its other keys (`batch_size`, `optimizer`) are the run's.
     """
     keys, measured = run.keys(), run.figures()
     measured |= {"/".join(["trace", *place]): value for place, value in _traced(run).items()}
     rows = []
-    for row in keys["reference"]:
+    for row in keys.get("reference", ()):
         conditions = {key: value for key, value in row.items() if key not in measured}
         if all(keys.get(key) == value for key, value in conditions.items()):
             rows += [(key, _figure(row[key]), _figure(measured[key])) for key in row if key in measured]
-    return table(["", "reported", "measured"], rows) if rows else ""
+    return rows
 
 
 def trace(run: RunDirectory) -> str:

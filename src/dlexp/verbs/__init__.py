@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from dlexp.verbs import reading, working
+from dlexp.verbs import reading, reporting, working
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": working.train,
     "plan": working.plan,
     "resume": working.resume,
     "evaluate": working.evaluate,
+    "report": reporting.report,
     "compare": reading.compare,
     "diff": reading.diff,
     "summary": reading.summary,

@@ -1,0 +1,175 @@
+"""Everything of a run that a report shows, read once: what has not changed since is taken from a cache."""
+
+import base64
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.compare.groups import Record, record
+from dlexp.errors import UserError
+from dlexp.report.text import reported
+from dlexp.rundir import (
+    CONFUSION,
+    EVALUATIONS,
+    GRADIENTS,
+    METRICS,
+    STEPS,
+    WRONG,
+    WRONG_IMAGES,
+    RunDirectory,
+)
+
+VERSION = 1  # of what the cache holds
+MOST_POINTS = 300  # of a curve: more than a screen shows of it
+WATCHED = ("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, WRONG)
+TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
+PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+
+Facts = dict[str, Any]  # plain values, as JSON has them
+
+
+def collect(runs: Iterable[RunDirectory], cache: Path) -> list[Facts]:
+    """Return each run's facts; `cache` remembers those of runs whose files are as they were."""
+    known = _read_cache(cache)
+    facts = {}
+    for run in runs:
+        path, stamp = str(run.path.absolute()), _stamp(run)
+        old = known.get(path)
+        if old is None or old["stamp"] != stamp or run.is_locked():
+            old = {"stamp": stamp, "facts": read(run)}
+        facts[path] = old
+    if facts != known:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"version": VERSION, "runs": facts}, ensure_ascii=False).encode()
+        RunDirectory(cache.parent).write_atomically(cache.name, content, durable=False)
+    return [each["facts"] for each in facts.values()]
+
+
+def read(run: RunDirectory) -> Facts:
+    """Return what a run directory has, whatever state it is in; what is damaged is said as its `error`."""
+    facts: Facts = {"path": str(run.path), "time": run.path.name, "name": run.path.parent.name, "error": ""}
+    facts |= {"keys": {}, "figures": {}, "curves": {}, "record": None, "status": "damaged"}
+    try:
+        status = run.status()
+        facts |= {"status": status.get("status", "unknown"), "epoch": status.get("epoch"), "keys": run.keys()}
+        facts |= {"error": str(status.get("error", "")), "name": str(facts["keys"].get("name", facts["name"]))}
+        if run.holds_identity:
+            return facts | {"sides": run.read_json("result.json")["sides"]}
+        facts["curves"] = curves(run, METRICS)
+        for name, table in (("steps", STEPS), ("evaluations", EVALUATIONS)):
+            facts[name] = curves(run, table)
+        if (run.path / "environment.json").exists():
+            notes = run.read_json("environment.json")
+            facts |= {"command": notes.get("command"), "environment": {key: notes.get(key) for key in TOLD}}
+        if (run.path / "result.json").exists():
+            facts |= _of_result(run)
+    except (UserError, KeyError, ValueError, TypeError, AttributeError) as error:
+        facts |= {"status": "damaged", "error": str(error) if isinstance(error, UserError) else repr(error)}
+    return facts
+
+
+def _of_result(run: RunDirectory) -> Facts:
+    result, found = run.read_json("result.json"), record(run)
+    facts: Facts = {
+        "figures": run.figures(),
+        "selected": result.get("selected"),
+        "memory": result.get("peak_memory_bytes"),
+        "record": dataclasses.asdict(found) if found else None,
+        "reported": reported(run),
+    }
+    dataset = run.keys().get("dataset", "")
+    if (run.path / CONFUSION).exists():
+        (_, *names), rows = run.read_cells(CONFUSION)
+        counts = [[int(n) for n in row[1:]] for row in rows]
+        facts["confusion"] = {"names": class_names(names, dataset), "counts": counts}
+    if (run.path / GRADIENTS).exists() and (rows_of_gradients := run.read_rows(GRADIENTS)):
+        last = [row for row in rows_of_gradients if row["epoch"] == rows_of_gradients[-1]["epoch"]]
+        facts["gradients"] = [[int(row["layer"]), float(row["l1"]), float(row["l2"])] for row in last]
+    if (run.path / WRONG_IMAGES).exists():
+        wrong = run.read_rows(WRONG)
+        facts["wrong"] = {
+            "image": base64.b64encode((run.path / WRONG_IMAGES).read_bytes()).decode(),
+            "targets": class_names([row["target"] for row in wrong], dataset),
+            "taken_for": class_names([row["prediction"] for row in wrong], dataset),
+            "sure": [float(row["confidence"]) for row in wrong],
+        }
+    return facts
+
+
+def record_of(facts: Facts) -> Record | None:
+    """Return what `compare` compares of a run, without reading it again."""
+    return Record(**facts["record"]) if facts["record"] else None
+
+
+def class_names(names: Sequence[str], dataset: str) -> list[str]:
+    """Return the names of classes as people write them: Hoda's digits are Persian ones."""
+    return [name.translate(PERSIAN) for name in names] if dataset.startswith("hoda") else list(names)
+
+
+def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
+    """Return a table of numbers by column, thinned; {} where there is none. What is not a number is None.
+
+    Of a table that a run is writing, a last row that is not whole is left out.
+    """
+    path = run.path / table
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8", errors="replace")
+    header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
+    names = header.split(",")
+    rows = [cells for line in lines if len(cells := line.split(",")) == len(names)]
+    columns = {name: [_number(row[i]) for row in rows] for i, name in enumerate(names)}
+    if "seconds" in columns:
+        columns["seconds"] = _sums(columns["seconds"])
+    return thinned(columns, MOST_POINTS)
+
+
+def thinned(columns: Mapping[str, Sequence[float | None]], most: int) -> dict[str, list[float | None]]:
+    """Return columns with about `most` rows: the ends, and of each stretch the rows with every column's extremes."""
+    length = len(next(iter(columns.values()), ()))
+    if length <= most:
+        return {name: list(values) for name, values in columns.items()}
+    stretches = max(1, most // (2 * len(columns)))
+    kept = {0, length - 1}
+    for i in range(stretches):
+        stretch = range(i * length // stretches, (i + 1) * length // stretches)
+        for values in columns.values():
+            known = {j: value for j in stretch if (value := values[j]) is not None}
+            kept |= {choose(known, key=known.__getitem__) for choose in (min, max) if known}
+    order = sorted(kept)
+    return {name: [values[j] for j in order] for name, values in columns.items()}
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None  # which NaN is not either
+
+
+def _sums(seconds: Iterable[float | None]) -> list[float | None]:
+    return list(itertools.accumulate(each or 0.0 for each in seconds))
+
+
+def _stamp(run: RunDirectory) -> list[list[int] | None]:
+    stamps: list[list[int] | None] = []
+    for name in WATCHED:
+        try:
+            found = (run.path / name).stat()
+        except OSError:
+            stamps.append(None)
+        else:
+            stamps.append([found.st_mtime_ns, found.st_size])
+    return stamps
+
+
+def _read_cache(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+        return dict(content["runs"]) if content["version"] == VERSION else {}
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or not whole: everything is read anew
+        return {}

@@ -1,0 +1,112 @@
+"""Studies → one HTML page that opens from disk: data, style and scripts are inside, and nothing else is loaded."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from dlexp.report.collect import MOST_POINTS, Facts, thinned
+from dlexp.report.studies import Study, best_first, settings, strongest
+from dlexp.rundir import now
+
+SCRIPTS = ("dom", "curves", "factors", "findings", "table", "details", "page")
+MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps some fifty whatever their number
+MOST_WITH_IMAGES = 12  # runs of a study whose wrong images are inside the page, the best ones
+CURVES = ("curves", "steps", "evaluations")
+
+
+def page(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool = False) -> str:
+    """Return the page; `pictures` are PNG files of decision boundaries by study.
+
+    Whatever comes from a run directory is JSON in a block that is not run, and the page's policy allows no script but
+    its own by their hashes: a class named `<script>` is text. A live page may also load files beside it.
+    """
+    web = files("dlexp.report") / "web"
+    script = "".join((web / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    script = f"'use strict';\n{script}"
+    plotly = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in (plotly, script))
+    policy = (
+        f"default-src 'none'; script-src {hashes}{' file:' if live else ''}; style-src 'unsafe-inline'; img-src data:"
+    )
+    parts = {
+        "policy": policy,
+        "style": (web / "page.css").read_text(encoding="utf-8"),
+        "data": as_json(studies, pictures, live=live),
+        "plotly": plotly,
+        "script": script,
+    }
+    text = (web / "page.html").read_text(encoding="utf-8")
+    for name, part in parts.items():
+        before, _, after = text.partition(f"{{{name}}}")
+        text = before + part + after
+    return text
+
+
+def as_json(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool) -> str:
+    """Return what the page shows as strict JSON that neither ends the block it is in nor opens another."""
+    runs = sum(len(study.runs) for study in studies)
+    most = max(50, min(MOST_POINTS, MOST_IN_ALL // max(1, runs)))
+    content = {
+        "generated": now(),
+        "live": live,
+        "studies": [_study(study, pictures.get(study.name), most) for study in studies],
+    }
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _study(study: Study, picture: bytes | None, most: int) -> dict[str, Any]:
+    ranked = best_first(study)
+    with_images = {run["path"] for run in [run for run in ranked if "wrong" in run][:MOST_WITH_IMAGES]}
+    return {
+        "name": study.name,
+        "differing": study.differing,
+        "varied": study.varied,
+        "factors": study.factors,
+        "metrics": study.metrics,
+        "strongest": strongest(study),
+        "findings": {
+            metric: {
+                "effects": [
+                    {
+                        **dataclasses.asdict(effect),
+                        "differences": [{**dataclasses.asdict(d), "claimed": d.claimed} for d in effect.differences],
+                    }
+                    for effect in found.effects
+                ],
+                "combinations": {name: dataclasses.asdict(each) for name, each in found.combinations.items()},
+                "notes": found.notes,
+            }
+            for metric, found in study.comparisons.items()
+        },
+        "runs": [_run(study, run, most, with_images=run["path"] in with_images) for run in study.runs],
+        "boundary": base64.b64encode(picture).decode() if picture else None,
+    }
+
+
+def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str, Any]:
+    kept = ("path", "time", "status", "epoch", "error", "figures", "selected", "confusion", "gradients", "environment")
+    wanted = (*kept, "reported", "sides", *["wrong"] * with_images)
+    shown = {key: run[key] for key in wanted if run.get(key) is not None}
+    command = [str(word) for word in run.get("command") or []][1:]
+    typed = shlex.join(["dlexp", *command]) if command[:1] in (["train"], ["resume"]) else ""
+    curves = {name: _rounded(thinned(run[name], most)) for name in CURVES if run.get(name)}
+    repeat = f"dlexp train --config {shlex.quote(run['path'] + '/config.yaml')}"
+    return {**shown, **curves, "settings": settings(run, study.differing), "repeat": repeat, "command": typed}
+
+
+def _rounded(columns: Mapping[str, Iterable[float | None]]) -> dict[str, list[float | int | None]]:
+    """Six digits are more than a plot shows, and half the size."""
+    return {name: list(map(_short, values)) for name, values in columns.items() if name != "samples_per_second"}
+
+
+def _short(value: float | None) -> float | int | None:
+    return None if value is None else int(value) if value.is_integer() else float(f"{value:.6g}")
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

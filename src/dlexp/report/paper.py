@@ -1,0 +1,172 @@
+"""A study's pictures for a paper or a homework, drawn from the facts that the page shows."""
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlexp.report import sweeps
+from dlexp.report.collect import Facts
+from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
+from dlexp.report.studies import Study, best_first, measured, settings, strongest
+from dlexp.rundir import BOUNDARY, RunDirectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 6.3  # inches: the text of an A4 page with usual margins
+STYLE: Any = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": 8, "lines.linewidth": 1.4, "axes.grid": True}
+STYLE |= {"grid.alpha": 0.3, "text.parse_math": False}  # a class may be called $x$
+MOST_BOUNDARIES = 24
+
+
+def figures(study: Study) -> dict[str, "Figure"]:
+    """Return the figures that the study has something for, by what they show."""
+    import matplotlib
+
+    drawn: dict[str, Figure] = {}
+    with matplotlib.rc_context(STYLE):
+        if any(len(run["curves"].get("epoch", ())) > 1 for run in study.runs):
+            drawn["curves"] = curves(study)
+        if study.factors and study.metrics:
+            drawn["factors"] = factors(study)
+        if len(study.factors) > 1 and study.metrics:
+            drawn["heat_map"] = heat_map(study)
+        best = next((run for run in best_first(study) if "confusion" in run), None)
+        if best is not None:
+            drawn["confusion_matrix"] = confusion_matrix(best["confusion"]["names"], best["confusion"]["counts"])
+            chosen = ", ".join(settings(best, study.varied).values())
+            drawn["confusion_matrix"].suptitle(f"{study.name} {chosen}".strip(), fontsize=9)
+        if any("gradients" in run for run in study.runs):
+            drawn["gradients"] = sweeps.gradients(_of_one_seed(study, [r for r in study.runs if "gradients" in r]))
+        if seen := [run for run in study.runs if (Path(run["path"]) / BOUNDARY).exists()]:
+            drawn["boundary"] = sweeps.boundaries(_of_one_seed(study, seen)[:MOST_BOUNDARIES])
+    return drawn
+
+
+def save(figure: "Figure", stem: Path) -> None:
+    """Write a figure as PNG and as SVG, whose letters are outlines: every reader shows them alike."""
+    for ending in ("png", "svg"):
+        content = io.BytesIO()
+        metadata: Any = {"Date": None} if ending == "svg" else None  # the same figure is the same file
+        figure.savefig(content, format=ending, dpi=200, metadata=metadata)
+        RunDirectory(stem.parent).write_atomically(f"{stem.name}.{ending}", content.getvalue(), durable=False)
+
+
+def curves(study: Study) -> "Figure":
+    """Return loss and measure against the epoch: means over the runs of each setting of the strongest factor."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    factor = strongest(study)
+    groups = grouped(study.runs, [factor] if factor else [])
+    columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
+    metrics = [name.removeprefix("test/") for name in dict.fromkeys(columns)]
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, max(1, len(metrics)), squeeze=False)[0], metrics, strict=True):
+        for i, (name, runs) in enumerate(groups.items()):
+            for split, style in (("test", "-"), ("train", ":")):
+                epochs, mean, low, high = band([run["curves"] for run in runs], f"{split}/{metric}")
+                look = {"color": COLOURS[i % len(COLOURS)], "markevery": max(1, len(epochs) // 6), "markersize": 4}
+                marker = MARKERS[i % len(MARKERS)] if split == "test" else None
+                axes.plot(epochs, mean, style, label=name if split == "test" else None, marker=marker, **look)
+                if split == "test" and len(runs) > 1:
+                    axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
+        axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(groups) > 1:
+        figure.axes[0].legend(title=factor)
+    figure.suptitle(f"{study.name}: test solid, train dotted", fontsize=9)
+    return figure
+
+
+def factors(study: Study) -> "Figure":
+    """Return each run's figure by each factor's setting, with the mean over seeds and its 95 % interval."""
+    from matplotlib.figure import Figure
+
+    metric = study.metrics[0]
+    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+    panels = figure.subplots(1, len(study.factors), sharey=True, squeeze=False)[0]
+    for axes, factor in zip(panels, study.factors, strict=True):
+        groups = grouped(measured(study), [factor])
+        estimates = study.estimates(metric, factor)
+        for i, (name, runs) in enumerate(groups.items()):
+            values = [run["figures"][metric] for run in runs]
+            places = [i + (k / max(1, len(values) - 1) - 0.5) * 0.5 for k in range(len(values))]
+            axes.plot(places, values, "o", color=COLOURS[5], markersize=3, alpha=0.7)
+            if name in estimates:
+                each = estimates[name]
+                error = None if each.low is None else [[each.mean - each.low], [(each.high or 0) - each.mean]]
+                axes.errorbar(
+                    i, each.mean, error, fmt="_", color="black", markersize=14, capsize=3, markeredgewidth=1.8
+                )
+        turned = sum(map(len, groups)) > 28 / len(study.factors)
+        axes.set_xticks(range(len(groups)), groups, rotation=30 if turned else 0, ha="right" if turned else "center")
+        axes.set(title=factor)
+        axes.grid(visible=False, axis="x")
+    panels[0].set_ylabel(metric.replace("/", " ").replace("_", " "))
+    return figure
+
+
+def heat_map(study: Study) -> "Figure":
+    """Return the mean over runs for each pair of settings of the first two factors."""
+    from matplotlib.figure import Figure
+
+    metric, (down, across) = study.metrics[0], study.factors[:2]
+    runs = measured(study)
+    rows, columns = list(grouped(runs, [down])), list(grouped(runs, [across]))
+    both = grouped(runs, [down, across])
+    values = [
+        [_mean([run["figures"][metric] for run in both.get(f"{row}, {column}", ())]) for column in columns]
+        for row in rows
+    ]
+    figure = Figure(figsize=(min(WIDTH, 2.2 + 0.8 * len(columns)), 1.2 + 0.36 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    shown = [[float("nan") if value is None else value for value in line] for line in values]
+    image = axes.imshow(shown, cmap="cividis" if study.higher_is_better else "cividis_r", aspect="auto")
+    low, high = image.get_clim()
+    for i, line in enumerate(values):
+        for j, value in enumerate(line):
+            light = value is not None and ((value - low) / max(1e-12, high - low) > 0.5) == study.higher_is_better
+            text = "–" if value is None else f"{value:.3f}"
+            axes.text(j, i, text, ha="center", va="center", color="black" if light else "white", fontsize=8)
+    axes.grid(visible=False)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlabel=across, ylabel=down)
+    figure.colorbar(image, label=metric.replace("/", " ").replace("_", " "))
+    return figure
+
+
+def grouped(runs: Iterable[Facts], keys: Sequence[str]) -> dict[str, list[Facts]]:
+    """Return runs by their values of some keys, numbers in their order, words as they come."""
+    groups: dict[str, list[Facts]] = {}
+    for run in runs:
+        groups.setdefault(", ".join(settings(run, [key]).get(key, "–") for key in keys), []).append(run)
+    if all(re.fullmatch(r"[-+.\de]+", name) for name in groups):
+        return dict(sorted(groups.items(), key=lambda group: float(group[0])))
+    return groups
+
+
+def band(curves: Sequence[Mapping[str, Sequence[float | None]]], column: str) -> tuple[list[Any], ...]:
+    """Return epochs, and the mean, lowest and highest of the curves that have each."""
+    by_epoch: dict[float, list[float]] = {}
+    for curve in curves:
+        for epoch, value in zip(curve.get("epoch", ()), curve.get(column, ()), strict=False):
+            if epoch is not None and value is not None:
+                by_epoch.setdefault(epoch, []).append(value)
+    points = [(epoch, sum(v) / len(v), min(v), max(v)) for epoch, v in sorted(by_epoch.items())]
+    return tuple(map(list, zip(*points, strict=True))) if points else ([], [], [], [])
+
+
+def _of_one_seed(study: Study, runs: Sequence[Facts]) -> list[tuple[dict[str, Any], RunDirectory]]:
+    """The runs of one seed, as many settings as there are, with what varied but the seed."""
+    keys = [key for key in study.varied if key != "seed"]
+    first = {tuple(settings(run, keys).items()): run for run in reversed(runs)}
+    ordered = [run for run in runs if first.get(tuple(settings(run, keys).items())) is run]
+    return [({key: run["keys"].get(key) for key in keys}, RunDirectory(Path(run["path"]))) for run in ordered]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,112 @@
+"""Runs of one name as a study: what varied among them, and what `compare` makes of it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from dlexp.compare.comparison import Comparison, compare, higher_is_better
+from dlexp.compare.groups import FREE, SEED
+from dlexp.compare.statistics import Estimate
+from dlexp.errors import UserError
+from dlexp.report.collect import Facts, record_of
+from dlexp.tabular import label
+
+MOST_SETTINGS = 24  # of a factor: what has more is no choice that somebody varied to compare
+MOST_FACTORS = 4
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs of one name, the keys in which they differ, and those of them that are factors, with the findings."""
+
+    name: str
+    runs: Sequence[Facts]
+    differing: Sequence[str]
+    varied: Sequence[str]  # those of them that were chosen, not those that came with a choice
+    factors: Sequence[str]  # what was varied, but the seed, with few enough settings to be compared
+    metrics: Sequence[str]  # of the test split, the measure before the loss
+    comparisons: Mapping[str, Comparison]  # by metric; none where nothing can be compared
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of the first metric is better."""
+        return bool(self.metrics) and higher_is_better(self.metrics[0])
+
+    def estimates(self, metric: str, factor: str) -> Mapping[str, Estimate]:
+        """Return the estimate of each setting of a factor; {} where nothing was compared."""
+        effects = self.comparisons[metric].effects if metric in self.comparisons else ()
+        return next((each.settings for each in effects if each.factor in (factor, f"{factor}.name")), {})
+
+
+def strongest(study: Study) -> str:
+    """Return the factor whose settings' means lie furthest apart; '' where there is none."""
+    metric = next(iter(study.metrics), "")
+
+    def distance(factor: str) -> float:
+        means = [each.mean for each in study.estimates(metric, factor).values()]
+        return max(means) - min(means) if means else 0.0
+
+    return max(study.factors, key=distance, default="")
+
+
+def studies(runs: Sequence[Facts]) -> list[Study]:
+    """Return the runs by name, each name's as a study, in the order of the names."""
+    by_name: dict[str, list[Facts]] = {}
+    for run in sorted(runs, key=lambda run: (run["name"], run["time"])):
+        by_name.setdefault(run["name"], []).append(run)
+    return [_study(name, each) for name, each in by_name.items()]
+
+
+def settings(run: Facts, keys: Iterable[str]) -> dict[str, str]:
+    """Return a run's values of some keys as short texts; those that it does not have are left out."""
+    return {key: label(run["keys"][key]) for key in keys if key in run["keys"]}
+
+
+def measured(study: Study) -> list[Facts]:
+    """Return the runs that have the study's first metric."""
+    metric = next(iter(study.metrics), "")
+    return [run for run in study.runs if isinstance(run["figures"].get(metric), float | int)]
+
+
+def best_first(study: Study) -> list[Facts]:
+    """Return the runs that have the study's first metric, the best first."""
+    return sorted(measured(study), key=lambda run: run["figures"][study.metrics[0]], reverse=study.higher_is_better)
+
+
+def _study(name: str, runs: Sequence[Facts]) -> Study:
+    whole = [run for run in runs if run["keys"]]
+    keys = dict.fromkeys(key for run in whole for key in run["keys"] if key not in FREE and not key.endswith(".name"))
+    values = {key: [_text(run["keys"].get(key)) for run in whole] for key in keys}
+    differing = [key for key in keys if len(set(values[key])) > 1]
+    varied = _chosen(values, differing)
+    finished = [record for run in runs if (record := record_of(run))]
+    names = dict.fromkeys(key for record in finished for key in record.figures if key.startswith("test/"))
+    metrics = sorted(names, key=lambda name: name == "test/loss")
+    of_finished = {key: {_text(run["keys"].get(key)) for run in whole if run["record"]} for key in varied}
+    factors = [key for key in varied if key != SEED and 1 < len(of_finished[key]) <= MOST_SETTINGS][:MOST_FACTORS]
+    comparisons = {}
+    for metric in metrics if factors else ():
+        with suppress(UserError):  # no two settings of a factor have this metric: there is nothing to compare
+            comparisons[metric] = compare(finished, factors, metric)
+    return Study(name, runs, differing, varied, factors, metrics, comparisons)
+
+
+def _chosen(values: Mapping[str, Sequence[str]], differing: Sequence[str]) -> list[str]:
+    """Leave out keys that came with others, as a learning rate does with its optimizer.
+
+    Of those, each combination of the others' values has but one value.
+    """
+    chosen: list[str] = []
+    together: list[tuple[str, ...]] = []
+    components = {key for key in differing if "." not in key}
+    for key in sorted(differing, key=lambda key: (key == SEED, key.split(".")[0] in components and "." in key)):
+        further = list(zip(*(values[each] for each in (*chosen, key)), strict=True))
+        if len(set(further)) > max(1, len(set(together))):
+            chosen, together = [*chosen, key], further
+    return chosen
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

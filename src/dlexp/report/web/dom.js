@@ -1,0 +1,69 @@
+// What comes from a run directory is only ever text: it goes in by textContent, and into Plotly escaped.
+const element = (tag, attributes = {}, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+};
+
+const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+const number = (value, digits = 4) => {
+  if (typeof value !== "number") return value ?? "";
+  if (Number.isInteger(value)) return value.toLocaleString("en");
+  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6 ? value.toFixed(digits) : value.toPrecision(3);
+};
+
+const duration = (seconds) =>
+  typeof seconds !== "number" ? "" : seconds < 60 ? `${seconds.toFixed(1)} s` : seconds < 3600 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
+
+const words = (name) => name.replace(/\//g, " ").replace(/_/g, " ");
+
+const select = (title, options, chosen, change) =>
+  element("label", {}, title, element("select", { onchange: (event) => change(event.target.value), "aria-label": title },
+    options.map(([value, text]) => element("option", { value, selected: value === chosen }, text))));
+
+const check = (title, on, change) =>
+  element("label", {}, element("input", { type: "checkbox", checked: on, onchange: (event) => change(event.target.checked) }), title);
+
+// Okabe and Ito's colours, which colour-blind readers can tell apart; symbols and dashes do it in grey.
+const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
+const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "x", "triangle-down", "star", "cross"];
+const DASHES = ["solid", "dash", "dashdot", "longdash"];
+const look = (index) => ({
+  colour: COLOURS[index % COLOURS.length],
+  symbol: SYMBOLS[index % SYMBOLS.length],
+  dash: DASHES[Math.floor(index / COLOURS.length) % DASHES.length],
+});
+
+const LAYOUT = {
+  font: { family: 'system-ui, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif', size: 13, color: "#1b1f24" },
+  margin: { l: 64, r: 16, t: 30, b: 48 },
+  paper_bgcolor: "#fff",
+  plot_bgcolor: "#fff",
+  hoverlabel: { align: "left", namelength: -1 },
+  legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", tracegroupgap: 0 },
+};
+const AXIS = { gridcolor: "#e6e9ec", zerolinecolor: "#d0d5da", automargin: true };
+
+const plot = (target, traces, layout) =>
+  Plotly.react(target, traces, { ...LAYOUT, ...layout, xaxis: { ...AXIS, ...layout.xaxis }, yaxis: { ...AXIS, ...layout.yaxis } },
+    { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] });
+
+// The distinct settings of some keys among runs, in a natural order, each with its runs.
+const grouped = (runs, keys) => {
+  const groups = new Map();
+  for (const run of runs) {
+    const name = keys.map((key) => run.settings[key] ?? "").join(", ");
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(run);
+  }
+  const numeric = [...groups.keys()].every((name) => name !== "" && !Number.isNaN(Number(name)));
+  return numeric ? new Map([...groups].sort((a, b) => a[0] - b[0])) : groups;
+};
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const higherIsBetter = (metric) => /accuracy$|r2$/.test(metric);

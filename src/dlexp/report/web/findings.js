@@ -1,0 +1,55 @@
+// What `compare` concludes, in words: the best setting of each factor first, as a card that is read in seconds.
+const plusMinus = (estimate) => (estimate.deviation === null ? number(estimate.mean) : `${number(estimate.mean)} ± ${number(estimate.deviation)}`);
+
+const cards = (study, state) => {
+  const finding = study.findings[state.figure];
+  if (!finding) return null;
+  const made = finding.effects.map((effect) => {
+    const [[best, estimate], second] = Object.entries(effect.settings);
+    const claims = effect.differences.filter((d) => (d.one === best || d.other === best) && d.claimed);
+    const open = effect.differences.filter((d) => (d.one === best || d.other === best) && !d.claimed).map((d) => (d.one === best ? d.other : d.one));
+    const gap = second && Math.abs(estimate.mean - second[1].mean);
+    const told = claims.length === Object.keys(effect.settings).length - 1
+      ? `better than every other; next ${second[0]}, by ${number(gap)}`
+      : effect.differences.every((d) => d.p_value === null) ? `ahead of ${second[0]} by ${number(gap)}; too few seeds to say more` : `highest, but not told from ${open.join(", ")} by these data`;
+    const text = higherIsBetter(state.figure) ? told : told.replace("highest", "lowest");
+    return element("div", { class: `card${claims.length ? "" : " open"}` }, element("span", { class: "soft" }, effect.factor.replace(/\.name$/, "")), element("b", {}, best),
+      element("div", {}, `${words(state.figure)} ${plusMinus(estimate)}`), element("div", { class: "soft" }, text + (effect.confounders.length ? " (not controlled)" : "")));
+  });
+  const combined = Object.entries(finding.combinations);
+  if (combined.length > 1) {
+    const [best, estimate] = combined[0];
+    made.unshift(element("div", { class: "card" }, element("span", { class: "soft" }, "best combination"), element("b", {}, best),
+      element("div", {}, `${words(state.figure)} ${plusMinus(estimate)}`),
+      element("div", { class: "soft" }, `of ${combined.length}; n = ${estimate.count}; next ${combined[1][0]}, ${number(combined[1][1].mean)}`)));
+  }
+  return element("div", { class: "cards" }, made);
+};
+
+// Of many sentences those about the best setting come first; the others are there to be opened.
+const sentences = (effect) => {
+  const best = Object.keys(effect.settings)[0];
+  const list = (chosen) => element("ul", {}, chosen.map((i) => element("li", {}, effect.sentences[i])));
+  const all = effect.differences.map((_, i) => i);
+  if (all.length <= 3) return list(all);
+  const about = all.filter((i) => [effect.differences[i].one, effect.differences[i].other].includes(best));
+  const others = all.filter((i) => !about.includes(i));
+  return [list(about), element("details", {}, element("summary", {}, `${others.length} more pairs`), list(others))];
+};
+
+const findingsSection = (study, state) => {
+  const finding = study.findings[state.figure];
+  if (!finding) return null;
+  const estimates = (settings, title) => element("div", { class: "wide" }, element("table", {}, element("thead", {}, element("tr", {}, [title, "n", "mean", "std", "95 % interval"].map((text, i) => element("th", { class: i ? "number" : "" }, text)))),
+    element("tbody", {}, Object.entries(settings).map(([name, e]) => element("tr", {}, element("td", {}, name),
+      [e.count, number(e.mean), e.deviation === null ? "–" : number(e.deviation), e.low === null ? "–" : `${number(e.low)} to ${number(e.high)}`].map((cell) => element("td", { class: "number" }, String(cell))))))));
+  const combinations = Object.keys(finding.combinations).length > 1;
+  return element("section", { id: "findings" }, element("h3", {}, `What the data support (${words(state.figure)})`),
+    finding.effects.map((effect) => [
+      element("h4", {}, effect.factor.replace(/\.name$/, "")), estimates(effect.settings, combinations ? "averaged over the other factors" : "setting"),
+      effect.confounders.length ? element("div", { class: "warning" }, `Not controlled: more than ${effect.factor} differs between the groups.`, element("ul", {}, effect.confounders.map((text) => element("li", {}, text)))) : null,
+      sentences(effect),
+    ]),
+    combinations && element("details", {}, element("summary", {}, `All ${Object.keys(finding.combinations).length} combinations`), element("div", { class: "scroll" }, estimates(finding.combinations, "combination"))),
+    finding.notes.map((text) => element("p", { class: "soft" }, text)));
+};

@@ -1,0 +1,65 @@
+// One study at a time, chosen on the left; every control changes the state and draws the study anew.
+let data = JSON.parse(document.getElementById("data").textContent);
+const states = new Map();
+let waiting = [];
+const later = (draw) => waiting.push(draw);
+
+const initial = (study) => ({
+  figure: study.metrics[0] ?? "", shade: "", heat: study.factors.slice(0, 2), filters: {}, search: "", hidden: new Set(), sort: { name: "run", down: false },
+  metric: "both", by: study.strongest, axis: "epoch", table: "curves", log: false, each: false, splits: { train: true, validation: false, test: true },
+  run: study.runs.length === 1 ? study.runs[0].path : "", one: "", other: "", matrix: "shares", norm: "l2",
+});
+
+const current = () => data.studies.find((study) => study.name === decodeURIComponent(location.hash.slice(1))) ?? data.studies[0];
+const stateOf = (study) => states.get(study.name) ?? states.set(study.name, initial(study)).get(study.name);
+
+const reportedSection = (study) => {
+  const rows = study.runs.flatMap((run) => (run.reported ?? []).map(([key, reported, measured]) => [runName(study, run), key, reported, measured]));
+  if (!rows.length || study.runs.length < 2) return null;
+  return element("section", { id: "reported" }, element("h3", {}, "Reported beside measured"), element("div", { class: "scroll" }, element("table", {},
+    element("thead", {}, element("tr", {}, ["run", "figure", "reported", "measured"].map((text, i) => element("th", { class: i > 1 ? "number" : "" }, text)))),
+    element("tbody", {}, rows.map(([run, key, ...values]) => element("tr", {}, element("td", {}, run), element("td", {}, words(key)), values.map((value) => element("td", { class: "number" }, String(number(value))))))))));
+};
+
+const overview = () => {
+  const counts = {};
+  for (const run of data.studies.flatMap((study) => study.runs)) counts[run.status] = (counts[run.status] ?? 0) + 1;
+  const told = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ");
+  document.getElementById("summary").textContent = `${told || "No runs here"}. ${data.live ? "Following; last read" : "Made"} ${data.generated}.`;
+  const list = document.getElementById("studies");
+  const shown = list.querySelector("input")?.value ?? "";
+  const buttons = data.studies.filter((study) => study.name.toLowerCase().includes(shown.toLowerCase())).map((study) => element("button", { "aria-current": String(study === current()), onclick: () => { location.hash = encodeURIComponent(study.name); } }, study.name, element("span", {}, String(study.runs.length))));
+  list.querySelectorAll("button").forEach((button) => button.remove());
+  if (data.studies.length > 8 && !list.querySelector("input")) list.append(element("input", { type: "search", placeholder: "find a study", "aria-label": "find a study", oninput: overview }));
+  list.append(...buttons);
+};
+
+// Draws the chosen study; `focus` names what the reader is at, which keeps its place.
+const render = (focus) => {
+  const study = current();
+  overview();
+  const place = document.getElementById("study"), scrolls = [...place.querySelectorAll(".scroll")].map((each) => each.scrollTop), top = window.scrollY;
+  place.querySelectorAll("[data-plot]").forEach((each) => Plotly.purge(each));
+  if (!study) { place.replaceChildren(element("p", {}, "No runs were found. dlexp train makes one.")); return; }
+  const state = stateOf(study), runs = filtered(study, state), drawn = runs.filter((run) => !state.hidden.has(run.path));
+  waiting = [];
+  const sections = [factorSection(study, state, drawn), curveSection(study, state, drawn), findingsSection(study, state), reportedSection(study), tableSection(study, state, runs),
+    detailSection(study, state), confusionSection(study, state, drawn), gradientSection(study, state, drawn),
+    study.boundary && element("section", { id: "boundary" }, element("h3", {}, "Decision boundaries"), element("img", { src: `data:image/png;base64,${study.boundary}`, alt: "decision boundaries of the runs" }))];
+  place.replaceChildren(element("h2", {}, study.name), cards(study, state) ?? "", ...sections.filter(Boolean));
+  waiting.forEach((draw) => draw());
+  place.querySelectorAll(".scroll").forEach((each, i) => { each.scrollTop = scrolls[i] ?? 0; });
+  window.scrollTo(0, top);
+  if (focus === "search") { const input = document.getElementById("search"); input.focus(); input.setSelectionRange(input.value.length, input.value.length); }
+  if (focus === "details") document.getElementById("details")?.scrollIntoView({ block: "nearest" });
+};
+
+window.addEventListener("hashchange", () => { window.scrollTo(0, 0); render(); });
+render();
+
+// A page that follows runs asks for live.js, which is beside it, again and again: no server, and it opens from disk too.
+window.update = (newer) => { if (newer.generated !== data.generated) { data = newer; render(); } };
+if (data.live) setInterval(() => {
+  const script = element("script", { src: `live.js?${Date.now()}`, onload: () => script.remove(), onerror: () => script.remove() });
+  document.head.append(script);
+}, 2000);

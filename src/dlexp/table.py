@@ -1,0 +1,57 @@
+"""A table of a run, that a loop appends to and a checkpoint cuts back."""
+
+import csv
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from dlexp.errors import UserError
+
+
+class Table:
+    """A CSV file that only grows: rows are buffered, and on disk after `sync`."""
+
+    def __init__(self, path: Path, columns: Sequence[str], length: int = 0):
+        """Open an empty table, or go on after the first `length` bytes of one that is there.
+
+        Raises UserError where the file is shorter than that: somebody else changed it.
+        """
+        if length and (not path.exists() or path.stat().st_size < length):
+            raise UserError(f"{path} is shorter than the checkpoint says ({length} bytes): it was changed or deleted.")
+        self.is_new = not length
+        self._file: IO[str] = path.open("r+" if length else "w", newline="", encoding="utf-8")
+        self._file.truncate(length)
+        self._file.seek(length)
+        self._columns, self._next_flush = columns, 0.0
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        if not length:
+            self._writer.writerow(columns)
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Add the columns' values from `row`; floats are written in full, so that equal text means equal bits."""
+        self._writer.writerow([row[column] for column in self._columns])
+        if time.monotonic() >= self._next_flush:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let other processes see the rows so far."""
+        self._file.flush()
+        self._next_flush = time.monotonic() + 1.0
+
+    def sync(self) -> int:
+        """Bring every row to the disk, and return the length in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close after a failure, when what is buffered may not be writable: the last `sync` is what counts."""
+        with suppress(OSError):
+            self._file.close()

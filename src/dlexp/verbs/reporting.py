@@ -1,0 +1,43 @@
+"""The verb that makes a page, pictures and text of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlexp.errors import UserError
+from dlexp.verbs.arguments import parser_of
+
+if TYPE_CHECKING:
+    from dlexp.report.studies import Study
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Make one page of runs, which opens from disk in any browser, and the same as pictures, report.md, summary.csv.
+
+    dlexp report
+    dlexp report outputs/is_hw4 outputs/depth --to handed_in
+    dlexp report --live
+    """
+    parser = parser_of(report)
+    parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
+    parser.add_argument("--to", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="where it is written")
+    parser.add_argument("--live", action="store_true", help="follow runs that are still going, until Ctrl-C")
+    options = parser.parse_args(arguments)
+
+    from dlexp.report.write import follow, write
+    from dlexp.rundir import RunDirectory, find_runs
+
+    if missing := [path for path in options.paths if not path.exists()]:
+        raise UserError(f"{missing[0]} does not exist.")
+
+    def find() -> list[RunDirectory]:
+        return [run for path in options.paths for run in find_runs(path)]
+
+    def tell(studies: "list[Study]") -> None:
+        count = sum(len(study.runs) for study in studies)
+        print(f"{count} runs in {len(studies)} studies: {options.to / 'index.html'}", flush=True)
+
+    if options.live:
+        follow(find, options.to, tell)
+    tell(write(find, options.to))
+    return 0
