@@ -42,7 +42,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "identities": {"models", "registry", "schema", "summary"},
     "identity": {"ground", "config", "identities", "registry", "rundir"},
     "fit": {"build", "losses", "models", "summary"},  # of build the type Job only
-    "sweep": {"composition"},
+    "sweep": {"composition", "config"},
     "evaluate": {"measures"},
     "signals": set(),
     "display": set(),

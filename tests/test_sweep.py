@@ -76,7 +76,7 @@ def test_a_failed_job_is_shown_and_the_others_go_on(capsys: pytest.CaptureFixtur
 
 def test_fail_fast_starts_no_more(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "-m", *EXPLODING, "jobs=1", "--fail-fast"]) == 1
-    assert "1 jobs were not started" in capsys.readouterr().err
+    assert "1 job not started" in capsys.readouterr().err
     assert [run.status()["status"] for run in find_runs(Path("outputs"))] == ["failed"]
 
 

@@ -16,6 +16,10 @@ class UserError(DlexpError):
     exit_code = 2
 
 
+class FixedLengthError(UserError):
+    """A finished run's schedule does not let it be extended."""
+
+
 class JobError(DlexpError):
     """A job that was rightly started could not go on (no room on the disk, a loss that is not a number)."""
 

@@ -1,6 +1,7 @@
 """What a run leaves when its steps are over: exact metrics of the final weights, predictions, pictures' numbers."""
 
 import io
+import math
 import resource
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from dlexp import evaluate
 from dlexp.boundary import write_boundary
 from dlexp.build import Job
+from dlexp.errors import JobError
 from dlexp.measures import Measure
 from dlexp.rundir import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
 from dlexp.session import Session
@@ -25,6 +27,9 @@ def write_results(session: Session, *, finished: bool) -> None:
     session.tables[METRICS].flush()
     rows = run.read_table(METRICS)
     final, outputs = evaluate_splits(job)
+    for split, whole in outputs.items():
+        if not bool(whole.isfinite().all()) or not math.isfinite(final[split]["loss"]):
+            raise JobError(f"The last step's weights give no finite {split}/loss: a smaller optimizer.lr may help.")
     write = _write_classes if job.source.class_names else _write_values
     figures = write(run, job, outputs["test"])
     write_boundary(job, run)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.composition import of_plugins
 from dlexp.config import Config
+from dlexp.errors import JobError
 from dlexp.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def sweep(
 
     `retry_failed` runs those that failed and no others, `fresh` all of them anew, `dry_run` none.
     """
+    from dlexp.live import is_done
     from dlexp.sweep import varied
     from dlexp.tasks import tasks
 
@@ -74,12 +76,20 @@ def sweep(
         print("Stopped. The same command goes on.")
         return 128 + signal
     done = {task.key: task.run for task in everything if task.state == "done" and task.run}
-    done |= {key: RunDirectory(Path(a["run"])) for key, a in answers.items() if a["status"] in ("finished", "stopped")}
+    done |= {key: RunDirectory(Path(answer["run"])) for key, answer in answers.items() if is_done(answer)}
     _conclude_sweep([(settings[task.key], done[task.key]) for task in everything if task.key in done])
-    if left := len(todo) - len(answers):
-        print(f"{left} jobs were not started, as one failed.", file=sys.stderr)
+    running = sum(task.state == "running" for task in everything)
+    running += sum(answer["status"] == "running" for answer in answers.values())
+    stopped = sum(bool(answer.get("signal")) for answer in answers.values())
+    for count, what in (
+        (len(todo) - len(answers), "not started, as one failed"),
+        (running, "run by another process"),
+        (stopped, "stopped from outside: the same command goes on"),
+    ):
+        if count:
+            print(f"{_jobs(count)} {what}.", file=sys.stderr)
     codes = {answer["exit_code"] for answer in answers.values() if answer["status"] == "failed"}
-    return min(codes, default=0)
+    return min(codes, default=JobError.exit_code if stopped else 0)
 
 
 def _run(
@@ -139,7 +149,11 @@ def plan(overrides: Sequence[str]) -> int:
 
 def _counted(everything: "Sequence[Task]") -> str:
     counts = Counter(task.state for task in everything)
-    return f"{len(everything)} jobs: {', '.join(f'{n} {STATES[state]}' for state, n in counts.items())}."
+    return f"{_jobs(len(everything))}: {', '.join(f'{n} {STATES[state]}' for state, n in counts.items())}."
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' * (count != 1)}"
 
 
 def _duration(seconds: float) -> str:
@@ -170,12 +184,15 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
     """Print what is to be read of each run, a line for all, and draw what is to be seen of them together."""
     from dlexp.report import sweeps, text
 
-    for varied, run in runs:
+    whole = [(varied, run) for varied, run in runs if run.has_result()]
+    if len(whole) < len(runs):
+        print(f"{_jobs(len(runs) - len(whole))} left no whole result.json.", file=sys.stderr)
+    for varied, run in whole:
         if run.holds_identity:
             print("\n" + text.identity(run))
         elif len(runs) == 1 or text.is_worked_example(run):
             print(f"\n{_settings(varied)}\n{text.result(run)}")
-    trained = [(varied, run) for varied, run in runs if not run.holds_identity]
+    trained = [(varied, run) for varied, run in whole if not run.holds_identity]
     if len(trained) > 1:
         print("\n" + sweeps.results(trained))
         for path in sweeps.draw(trained):

@@ -1,5 +1,6 @@
 """What a sweep shows while it runs: a line for each job that ends, and below them a table that follows the others."""
 
+import contextlib
 import statistics
 import sys
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ class LiveTable:
     def __init__(self, names: Mapping[str, str], total: int, workers: int = 1):
         self._names, self._total, self._workers = names, total, workers
         self._running: dict[int, str] = {}
-        self._ended = self._failed = 0
+        self._ended = self._done = self._failed = 0
         self._seconds: list[float] = []
         off = sys.stderr is None or not sys.stderr.isatty()
         layouts = ["{desc} {bar}", *["{desc}"] * workers]
@@ -42,7 +43,7 @@ class LiveTable:
         """Print the line of a job that ended, a failed one's to standard error."""
         failed = answer["status"] == "failed"
         self._running.pop(worker, None)
-        self._ended, self._failed = self._ended + 1, self._failed + failed
+        self._ended, self._done, self._failed = self._ended + 1, self._done + is_done(answer), self._failed + failed
         self._seconds.append(answer["seconds"])
         if worker + 1 < len(self._lines):
             self._lines[1 + worker].set_description_str("")
@@ -50,8 +51,9 @@ class LiveTable:
         line = f"{self._ended}/{self._total}  {answer['status']}  {self._names[key]}"
         line += f": {answer['message']}" if failed else f"  {_outcome(answer)}"
         file = sys.stderr if failed else sys.stdout
-        tqdm.write("\n".join([*answer["said"], line]), file=file)
-        file.flush()
+        with contextlib.suppress(BrokenPipeError):  # `dlexp train -m … | head`: the jobs go on unread
+            tqdm.write("\n".join([*answer["said"], line]), file=file)
+            file.flush()
         self._draw()
 
     def close(self) -> None:
@@ -60,12 +62,17 @@ class LiveTable:
             line.close()
 
     def _draw(self) -> None:
-        facts = [f"{self._ended - self._failed} of {self._total} done", f"{len(self._running)} running"]
+        facts = [f"{self._done} of {self._total} done", f"{len(self._running)} running"]
         facts += [f"{self._failed} failed"] * bool(self._failed)
         if self._seconds:
             left = statistics.mean(self._seconds) * (self._total - self._ended) / self._workers
             facts.append(f"about {tqdm.format_interval(left)} left")
         self._lines[0].set_description_str(", ".join(facts))
+
+
+def is_done(answer: Answer) -> bool:
+    """Whether a job has come to the end that it was to come to, and nothing stopped it on the way."""
+    return answer["status"] in ("finished", "stopped") and not answer.get("signal") and bool(answer["run"])
 
 
 def _outcome(answer: Answer) -> str:

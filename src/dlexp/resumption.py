@@ -5,7 +5,7 @@ from typing import Any
 
 from dlexp.build import Job, check
 from dlexp.config import CHANGEABLE, Config, load_config
-from dlexp.errors import UserError
+from dlexp.errors import FixedLengthError, UserError
 from dlexp.ground import config_sha256, environment
 from dlexp.rundir import RunDirectory
 
@@ -63,7 +63,7 @@ def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
         raise UserError(f"{run.path}/config.yaml was edited: a run stays the same experiment. Start a new one from it.")
     before = run.read_config().get("epochs")
     if job.config.epochs != before and job.schedule.fixed_length:
-        raise UserError(
+        raise FixedLengthError(
             f"epochs={job.config.epochs}: the run was planned for {before}, and {job.schedule.fixed_length}, so that "
             "every learning rate so far would have been another."
         )

@@ -121,10 +121,17 @@ class RunDirectory:
         return {**flat(config), **names}
 
     def figures(self) -> dict[str, Any]:
-        """Return result.json's final metrics as `split/name`, with what they cost; UserError where there is none."""
+        """Return result.json's final metrics as `split/name`, with what they cost, as far as they are numbers.
+
+        Raises UserError where there is none.
+        """
         result = self.read_json("result.json")
-        final = {f"{split}/{name}": v for split, each in result.get("final", {}).items() for name, v in each.items()}
-        return {**final, **{key: result[key] for key in COSTS if result.get(key) is not None}}
+        final = result.get("final", {})
+        if not isinstance(final, dict) or not all(isinstance(each, dict) for each in final.values()):
+            raise UserError(f"{self.path / 'result.json'} is damaged: `final` has no splits.")
+        figures = {f"{split}/{name}": value for split, each in final.items() for name, value in each.items()}
+        figures |= {key: result.get(key) for key in COSTS}
+        return {key: value for key, value in figures.items() if isinstance(value, int | float)}
 
     @property
     def holds_identity(self) -> bool:
@@ -158,9 +165,18 @@ class RunDirectory:
             status = self.read_json("status.json")
         except UserError:  # killed before the first, or damaged: what counts is in the checkpoints
             status = {"status": "running", "epoch": 0}
-        if status.get("status") == "running" and not self.is_locked():
+        if not isinstance(status.get("status"), str) or not isinstance(status.get("epoch"), int):
+            status = {**status, "status": "running", "epoch": 0}
+        if status["status"] == "running" and not self.is_locked():
             status["status"] = "interrupted"
         return status
+
+    def has_result(self) -> bool:
+        """Whether result.json is there and whole."""
+        try:
+            return bool(self.read_json("result.json"))
+        except UserError:
+            return False
 
     def table(self, name: str, columns: Sequence[str], length: int = 0) -> Table:
         """Open metrics.csv, or another of the tables that grow (see `Table`)."""

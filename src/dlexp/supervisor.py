@@ -2,7 +2,9 @@
 
 import json
 import os
+import select
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -108,7 +110,7 @@ def supervise(
             occupy(worker)
 
         if workers:
-            _refuse_misfits(workers[0], todo)
+            _refuse_misfits(workers[0], todo, stop)
         for worker in [*workers]:
             occupy(worker)
         passed_on = False
@@ -119,15 +121,20 @@ def supervise(
             if stop() and not passed_on:
                 passed_on = True
                 for worker in busy:
-                    worker.process.send_signal(stop.signal or 0)
+                    worker.process.send_signal(signal.SIGTERM)
     return answers, stop.signal
 
 
-def _refuse_misfits(worker: Worker, todo: Sequence[Task]) -> None:
+def _refuse_misfits(worker: Worker, todo: Sequence[Task], stop: StopRequest) -> None:
     """Let a worker build one job of each kind: it has to import torch anyway. One that dies of it leaves it open."""
     worker.send({"fit": one_of_each_kind(todo)})
-    if message := worker.messages()[0].get("refused"):
-        raise UserError(message)
+    while not stop():
+        assert worker.process.stdout is not None
+        ready, _, _ = select.select([worker.process.stdout], [], [], 0.2)
+        if ready and (said := worker.messages()):
+            if message := said[0].get("refused"):
+                raise UserError(message)
+            return
 
 
 @contextmanager

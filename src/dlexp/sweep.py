@@ -4,11 +4,16 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.composition import grid, parse, text
+from dlexp.config import CHANGEABLE
 from dlexp.errors import UserError
+
+# A sweep over these would ask for one job again and again.
+NO_JOB_OF_ITS_OWN = {*CHANGEABLE, "jobs", "output_dir"} - {"epochs", "stop_at"}
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -22,6 +27,15 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     typed = {override.key_or_group for override in parsed}
     declared = parse([f"{key}={values}" for key, values in grid(fixed).items() if key not in typed])
     swept = [override for override in parsed if override.is_sweep_override()]
+    for override in swept:
+        if override.key_or_group == "experiment":  # each has a grid of its own
+            others = [text(each) for each in parsed if each is not override]
+            return [job for value in _values(override) for job in expand([value, *others])]
+        if override.key_or_group in NO_JOB_OF_ITS_OWN:
+            raise UserError(
+                f"{text(override)}: a job is the same job wherever and however it runs, so this makes no others. "
+                "Give one value, or start a sweep under another name= for each."
+            )
     factors = [_values(override) for override in [*declared, *swept]]
     return [[*fixed, *combination] for combination in itertools.product(*factors)]
 
@@ -37,10 +51,12 @@ def varied(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
 def _values(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [text(override)]
+    if isinstance(override.value(), Glob):
+        raise UserError(f"{text(override)}: glob is not supported; name the options, as `dlexp list` shows them.")
     try:
         added = "++" if override.is_force_add() else "+" if override.is_add() else ""
         values = [f"{added}{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"{text(override)} cannot be swept: {error}") from None
     if not values:
         raise UserError(f"{text(override)} gives no value at all.")

@@ -65,18 +65,19 @@ def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
     if fresh:
         return list(found.values())
     output_dirs = {task.config.output_dir for task in found.values()}
-    runs = [run for folder in output_dirs for run in find_runs(Path(folder))]
     there: dict[tuple[str, str], list[RunDirectory]] = {}
-    for run in runs:
-        there.setdefault((run_key(run), str(run.read_config().get("name"))), []).append(run)
-    looked = [look(task, there.get((task.job, task.config.name), [])) for task in found.values()]
-    taken = {task.run.path for task in looked if task.run and task.state != "shorter"}
-    for i, task in enumerate(looked):
-        if task.run and task.state == "shorter":
-            if task.run.path in taken:  # what one task has, another must not extend
-                looked[i] = replace(task, state="missing", run=None)
-            taken.add(task.run.path)
-    return looked
+    for run in (run for folder in output_dirs for run in find_runs(Path(folder))):
+        there.setdefault(identity(run), []).append(run)
+    looked: dict[str, Task] = {}
+    taken: set[Path] = set()
+    # A run is one task's: whoever has its result first, then the nearest to it in length.
+    for states in (("done", "running"), ("interrupted", "shorter", "failed")):
+        for task in sorted(found.values(), key=lambda task: task.config.stop_at or task.config.epochs):
+            free = [run for run in there.get((task.job, task.config.name), ()) if run.path not in taken]
+            if task.key not in looked and (one := look(task, free)).state in states and one.run:
+                looked[task.key] = one
+                taken.add(one.run.path)
+    return [looked.get(key, task) for key, task in found.items()]
 
 
 def one_of_each_kind(todo: Iterable[Task]) -> list[tuple[str, ...]]:
@@ -116,13 +117,13 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
     return _key(config_sha256(config.to_mapping()), data_sha256, hashes[config.imports])
 
 
-def run_key(run: RunDirectory) -> str:
-    """Return what identifies the job that a run is of; '' where its notes are missing or damaged."""
+def identity(run: RunDirectory) -> tuple[str, str]:
+    """Return the key of the job that a run is of, and the run's name; '' of what is missing or damaged."""
     try:
-        notes = run.read_json("environment.json")
+        notes, name = run.read_json("environment.json"), str(run.read_config().get("name"))
     except UserError:
-        return ""
-    return _key(*(str(notes.get(name, "")) for name in ("config_sha256", "data_sha256", "code_sha256")))
+        return "", ""
+    return _key(*(str(notes.get(key, "")) for key in ("config_sha256", "data_sha256", "code_sha256"))), name
 
 
 def _key(config: str, data_hash: str, code: str) -> str:
@@ -131,16 +132,16 @@ def _key(config: str, data_hash: str, code: str) -> str:
 
 def _state(task: Task, run: RunDirectory) -> State | None:
     """What a run is to a task of the same key; None where it has gone further than the task wants."""
-    status, config = run.status(), run.read_config()
+    status, epochs = run.status(), run.read_config().get("epochs")
     wanted = min(task.config.epochs, task.config.stop_at or task.config.epochs)
     if run.is_locked():
         return "running"
     if status["status"] == "failed":
         return "failed"
-    if status["status"] == "finished" and config["epochs"] == task.config.epochs:
-        return "done"
+    if status["status"] == "finished" and epochs == task.config.epochs:
+        return "done" if run.has_result() else "interrupted"
     if status["status"] == "stopped" and task.config.stop_at and status["epoch"] == wanted:
-        return "done"
-    if status["epoch"] > wanted or config["epochs"] > task.config.epochs:
+        return "done" if run.has_result() else "interrupted"
+    if status["epoch"] > wanted or not isinstance(epochs, int) or epochs > task.config.epochs:
         return None
     return "shorter" if status["status"] == "finished" else "interrupted"

@@ -20,12 +20,12 @@ from typing import Any, TextIO
 
 from dlexp.build import check
 from dlexp.config import load_config
-from dlexp.errors import DlexpError, UserError
+from dlexp.errors import DlexpError, FixedLengthError, UserError
 from dlexp.launch import work_of
 from dlexp.report import figures
 from dlexp.resumption import resumed_config
 from dlexp.rundir import RunDirectory
-from dlexp.tasks import Task, look, refuse_misfits
+from dlexp.tasks import Task, identity, look, refuse_misfits
 
 
 class Said(io.StringIO):
@@ -81,9 +81,9 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
         with claimed(Path(config.output_dir), task.key) as claim:
             if claim is None:
                 return {"status": "running", "run": None}
-            known = [Path(path) for path in (order["run"], claim.read()) if path and Path(path).is_dir()]
+            known = {Path(path) for path in (order["run"], claim.read()) if path}
             if not order["fresh"]:  # another sweep may have been at it since the parent looked
-                task = look(task, [RunDirectory.open(path) for path in known])
+                task = look(task, [RunDirectory(path) for path in known if _is_of(task, path)])
             if task.state == "running":
                 return {"status": "running", "run": str(task.run and task.run.path)}
             if task.state == "done":
@@ -93,7 +93,7 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
                 run = _train(task, order["device"])
             claim.seek(0)
             claim.truncate()
-            claim.write(str(run.path.absolute()))
+            claim.write(str(run.path))
         status = run.status()
         if "signal" not in status:
             figures.draw(run)
@@ -121,6 +121,12 @@ def claimed(output_dir: Path, key: str) -> Iterator[io.TextIOWrapper | None]:
         yield file
 
 
+def _is_of(task: Task, path: Path) -> bool:
+    """Whether a run that was noted for the task is still there, in its output directory, and of its job."""
+    inside = path.resolve().is_relative_to(Path(task.config.output_dir).resolve())
+    return inside and identity(RunDirectory(path)) == (task.job, task.config.name)
+
+
 def _train(task: Task, device: str | None) -> RunDirectory:
     where = [f"device={device}"] if device else []
     if task.run is None:
@@ -133,10 +139,8 @@ def _train(task: Task, device: str | None) -> RunDirectory:
         changes.append(f"stop_at={task.config.stop_at}")
     try:
         return loop.train(resumed_config(task.run, changes), task.run)
-    except UserError:
-        if task.state != "shorter":
-            raise
-        return _train(replace(task, run=None), device)  # its schedule was planned for fewer epochs: another run
+    except FixedLengthError:  # its schedule was planned for fewer epochs: another run
+        return _train(replace(task, run=None), device)
 
 
 def _listen(orders: "queue.SimpleQueue[str | None]") -> None:
@@ -147,4 +151,5 @@ def _listen(orders: "queue.SimpleQueue[str | None]") -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):  # the parent's, sent to a worker that had not begun
+        main()
