@@ -79,7 +79,7 @@ def test_an_estimate_is_scipy_s() -> None:
 def test_a_paired_test_is_scipy_s() -> None:
     other = np.array([0.88, 0.9, 0.92, 0.9, 0.91])
     assert paired_p_value(np.array(FIVE) - other) == pytest.approx(stats.ttest_rel(FIVE, other).pvalue)
-    assert paired_p_value([0.0, 0.0]) == 1.0 and paired_p_value([0.1, 0.1]) == 0.0
+    assert paired_p_value([0.0, 0.0]) == 1.0 and paired_p_value([0.1, 0.1]) == 0.25
 
 
 def test_holm_is_the_textbook_s() -> None:
@@ -137,7 +137,82 @@ def test_a_clear_winner_is_named_and_equals_are_not_told_apart() -> None:
 
 def test_what_the_interval_contradicts_is_not_claimed() -> None:
     found = comparison.Difference("a", "b", 10, 0.05, low=-0.01, high=0.1, p_value=0.04)
-    assert "do not tell a from b" in comparison._sentence(found, "test/accuracy")
+    assert "do not tell a from b" in comparison._sentence(
+        found, "test/accuracy", dict.fromkeys("ab", estimate([0.1] * 10))
+    )
+
+
+def test_runs_are_paired_that_are_alike_in_all_else() -> None:
+    """Learning rates that go with the seeds, the other way round in the other group: no two runs can be compared."""
+    for seed in range(6):
+        for activation, lr in (("relu", (0.01, 0.1)), ("tanh", (0.1, 0.01))):
+            fake("crossed", 0.9 - (lr[seed % 2]), seed=seed, model__activation=activation, optimizer__lr=lr[seed % 2])
+    (effect,) = compare("model.activation").effects
+    assert effect.differences[0].pairs == 0 and "nothing can be said" in effect.sentences[0]
+    assert any("optimizer.lr: never the same" in each for each in effect.confounders)
+
+
+def test_a_difference_is_over_the_cells_that_both_settings_have() -> None:
+    """Of an unfinished grid: the slow learning rate is there for one of tanh's seeds only, and counts in no pair."""
+    for seed in range(5):
+        for lr, level in ((0.1, 0.8), (0.001, 0.2)):
+            fake("half", level + seed / 100, seed=seed, optimizer__lr=lr)
+            if lr == 0.1 or seed == 0:
+                tanh = level - 0.1 + seed / 100 + seed % 2 / 1000
+                fake("half", tanh, seed=seed, optimizer__lr=lr, model__activation="tanh")
+    found = compare("model.activation")
+    (difference,) = found.effects[0].differences
+    assert difference.pairs == 5 and abs(difference.mean) == pytest.approx(0.1 - 0.0004)
+    assert any("Not every combination" in note for note in found.notes)
+
+
+def test_a_sentence_says_over_which_seeds() -> None:
+    for seed in range(10):
+        fake("uneven", 0.95 - 0.03 * seed, seed=seed)
+        if seed > 6:
+            fake("uneven", 1.05 - 0.03 * seed + seed % 2 / 1000, seed=seed, model__activation="tanh")
+    (effect,) = compare("model.activation").effects
+    assert next(iter(effect.settings)) == "relu", "which has the easy seeds too"
+    assert (
+        "tanh is better than relu: test/accuracy differs by 0.1007 over the 3 seeds that both have"
+        in effect.sentences[0]
+    )
+
+
+def test_settings_that_look_alike_stay_apart_and_what_is_no_number_is_left_out() -> None:
+    for seed in range(3):
+        for sizes in ([16], 16, "16"):
+            fake("alike", 0.9, seed=seed, model__hidden_sizes=sizes)
+    fake("alike", float("nan"), seed=3, model__hidden_sizes=[16])
+    found = compare("model.hidden_sizes")
+    assert set(found.effects[0].settings) == {"[16]", "16", '"16"'}
+    assert "1 runs are left out: they have no test/accuracy that is a number." in found.notes
+    assert "come to the same test/accuracy with every seed" in found.effects[0].sentences[0]
+
+
+def test_two_seeds_that_agree_claim_nothing() -> None:
+    """On a small test set differences are often the same to the bit; Student's test would call that certain."""
+    generator = np.random.default_rng(0)
+    claims = 0
+    for _ in range(300):
+        one, other = generator.binomial(25, 0.95, (2, 2)) / 25
+        claims += paired_p_value(one - other) <= 0.05
+    assert claims <= 0.05 * 300
+
+
+@pytest.mark.parametrize("damage", ["", "[1, 2]", "{a: [", "\x00\xff"])
+def test_a_damaged_run_is_left_out_and_stops_no_verb(damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    factor({"relu": 0.1, "tanh": 0.0}, seeds=3)
+    broken = fake("study", 0.5, seed=7)
+    (broken.path / "config.yaml").write_text(damage)
+    assert (
+        "1 runs are left out: they are not finished or not whole, or trained nothing."
+        in compare("model.activation").notes
+    )
+    assert cli.main(["list", "runs", "seed=1"]) == 0
+    assert "study" in capsys.readouterr().out
+    broken.write_json("result.json", {"status": "finished", "final": {"test": None}})
+    assert cli.main(["list", "runs"]) == 0
 
 
 def test_a_smaller_loss_is_better() -> None:

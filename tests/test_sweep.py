@@ -123,6 +123,77 @@ def test_a_schedule_planned_for_fewer_epochs_is_not_extended() -> None:
     assert sorted(run.read_json("result.json")["epochs"] for run in find_runs(Path("outputs"))) == [2, 2, 3, 3]
 
 
+def test_a_run_is_one_job_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was stopped for one job, another must not carry on: both would show the longer one's figures."""
+    assert cli.main(["train", "-m", "epochs=5", "stop_at=2", "seed=0,1"]) == 0
+    before = {run.path: (run.path / "metrics.csv").read_bytes() for run in find_runs(Path("outputs"))}
+    assert cli.main(["train", "-m", "epochs=5", "stop_at=2,4", "seed=0,1"]) == 0
+    assert "4 jobs: 2 done, 2 to run." in capsys.readouterr().out
+    assert all((path / "metrics.csv").read_bytes() == content for path, content in before.items())
+    assert len(find_runs(Path("outputs"))) == 4
+
+
+def test_a_sweep_keeps_to_its_output_directory() -> None:
+    """Notes in .jobs/ that came along with a copy are of the original's runs."""
+    assert cli.main(["train", "-m", "epochs=1", "seed=0,1", "output_dir=original"]) == 0
+    shutil.copytree("original/.jobs", "copy/.jobs")
+    assert cli.main(["train", "-m", "epochs=1", "seed=0,1", "output_dir=copy"]) == 0
+    assert len(find_runs(Path("copy"))) == len(find_runs(Path("original"))) == 2
+
+
+def test_damaged_runs_stop_no_sweep_and_are_run_again(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = ["train", "-m", "epochs=1", "seed=range(4)"]
+    assert cli.main(sweep) == 0
+    without, empty, cut, odd = (run.path for run in find_runs(Path("outputs")))
+    (without / "environment.json").unlink()
+    (empty / "config.yaml").write_text("")
+    (cut / "result.json").write_text('{"status": "fini')
+    (odd / "status.json").write_text("{}")
+    capsys.readouterr()
+    assert cli.main(sweep) == 0
+    assert "4 jobs: 2 to run, 2 to go on." in capsys.readouterr().out
+    assert cli.main(sweep) == 0
+    assert "4 jobs: 4 done." in capsys.readouterr().out
+
+
+def test_a_job_that_was_stopped_from_outside_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "-m", "seed=1,2", "epochs=6000", "batch_size=16", "jobs=1"]
+    process = start(*command)
+    wait_for(lambda: any(run.is_locked() for run in find_runs(Path("outputs"))))
+    (run,) = find_runs(Path("outputs"))
+    os.kill(int((run.path / "lock").read_text()), signal.SIGTERM)
+    output, errors = process.communicate()
+    assert process.returncode == 1 and "1 job stopped from outside: the same command goes on." in errors
+    assert "2/2  finished" in output
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["device=cuda,cpu"], "a job is the same job wherever"),
+        (["output_dir=a,b"], "a job is the same job wherever"),
+        (["optimizer=glob(*)"], "glob is not supported"),
+        (["model.hidden_sizes=[16],choice([8],[9])"], "model.hidden_sizes"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(
+    overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "-m", "epochs=1", *overrides, "--dry-run"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_experiments_are_swept_with_their_own_grids() -> None:
+    both = expand(["experiment=dl_hw3/ex09_depth,dl_hw3/ex07_iris", "epochs=1"])
+    assert len(both) == 11 and both[-1] == ["experiment=dl_hw3/ex07_iris", "epochs=1"]
+
+
+def test_a_job_that_diverges_in_its_last_step_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    diverging = ["optimizer=sgd", "optimizer.lr=1e37", "batch_size=full", "epochs=1"]
+    assert cli.main(["train", *diverging]) == 1
+    assert "The last step's weights give no finite" in capsys.readouterr().err
+
+
 def test_fresh_runs_everything_anew_and_twins_are_one() -> None:
     assert cli.main(["train", "-m", "seed=1,1", "epochs=1"]) == 0
     assert len(find_runs(Path("outputs"))) == 1

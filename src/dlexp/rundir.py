@@ -246,6 +246,14 @@ def find_runs(root: Path) -> list[RunDirectory]:
     )
 
 
+def parse_value(text: str) -> Any:
+    """Return what a text means in a config: 1e-3 is a number, true a truth; ValueError where it means nothing."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(text) from error
+
+
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
     keys: dict[str, Any] = {}

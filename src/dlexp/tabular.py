@@ -30,7 +30,7 @@ def label(value: Any) -> str:
         return "-".join(map(str, value)) if sizes else f"[{', '.join(map(label, value))}]"
     if isinstance(value, dict):
         return ", ".join(f"{key} {label(item)}" for key, item in value.items())
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split()) or str([value])[1:-1]
 
 
 def _shown(value: object) -> str:

@@ -4,12 +4,13 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dlexp.compare.groups import SEED, Record, Setting, confounders, factor_key, newest, nuisances, setting
+from dlexp.compare.groups import SEED, Record, Setting, confounders, factor_key, named, newest, nuisances, setting
 from dlexp.compare.statistics import Estimate, estimate, holm, paired_interval, paired_p_value, pairs_needed
 from dlexp.errors import UserError, did_you_mean
-from dlexp.tabular import label
 
 LIMIT = 0.05
+SEE = "`dlexp list runs` shows what there is."
+Cells = dict[tuple[object, Setting], float]  # a figure by seed and by what else varies alike
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str) -> Co
     """
     everything, notes = newest(runs)
     if not everything:
-        raise UserError("There is no finished run to compare here. `dlexp list runs` shows what there is.")
-    factors = [factor_key(name, everything) for name in by]
+        raise UserError(" ".join(["There is no finished run to compare here.", *notes, SEE]))
+    factors = list(dict.fromkeys(factor_key(name, everything) for name in by))
     if SEED in factors:
         raise UserError("--by seed: seeds are what a comparison averages over; name the factor that you varied.")
     known = {name for record in everything for name in record.figures}
@@ -70,13 +71,20 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str) -> Co
         raise UserError(f"--metric {metric}: no run has such a figure.{did_you_mean(metric, sorted(known))}")
     measured = [record for record in everything if metric in record.figures]
     if len(measured) < len(everything):
-        notes.append(f"{len(everything) - len(measured)} runs are left out: they have no {metric}.")
-    effects = [_effect(measured, factor, metric) for factor in factors]
+        notes.append(f"{len(everything) - len(measured)} runs are left out: they have no {metric} that is a number.")
+    for factor in factors:
+        if len(settings := {setting(record, [factor]) for record in measured}) < 2:
+            only = named(settings)[settings.pop()]
+            reason = f"--by {factor}: every run that counts has {factor}={only}; nothing to compare."
+            raise UserError(" ".join([reason, *notes]))
+    effects = [_effect(measured, factor, metric, notes) for factor in factors]
     combinations: dict[str, Estimate] = {}
     if len(factors) > 1:
-        figures = _by_seed(measured, factors, metric)
-        combinations = _ranked({_name(s): estimate(list(v.values())) for s, v in figures.items()}, metric)
-    return Comparison(effects, combinations, notes)
+        cells = _cells(measured, factors, metric)
+        names = named(cells)
+        by_seed = {names[s]: estimate(list(_by_seed(each, _cases(cells)).values())) for s, each in cells.items()}
+        combinations = _ranked(by_seed, metric)
+    return Comparison(effects, combinations, list(dict.fromkeys(notes)))
 
 
 def higher_is_better(metric: str) -> bool:
@@ -84,80 +92,89 @@ def higher_is_better(metric: str) -> bool:
     return metric.endswith(("accuracy", "r2"))
 
 
-def _effect(everything: Sequence[Record], factor: str, metric: str) -> Effect:
-    figures = _by_seed(everything, [factor], metric)
-    if len(figures) < 2:
-        raise UserError(f"--by {factor}: every run here has {factor}={_name(next(iter(figures)))}; nothing to compare.")
-    estimates = _ranked({_name(s): estimate(list(v.values())) for s, v in figures.items()}, metric)
-    named = {_name(s): values for s, values in figures.items()}
+def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[str]) -> Effect:
+    cells = _cells(everything, [factor], metric)
+    names = named(cells)
+    by_name = {names[s]: each for s, each in cells.items()}
+    figures = {name: _by_seed(each, _cases(cells)) for name, each in by_name.items()}
+    cases = _cases(cells)
+    if any(each.keys() != set(itertools.product(figures[name], cases)) for name, each in by_name.items()):
+        notes.append(
+            f"Not every combination is there for every {factor.removesuffix('.name')} and seed: a mean is over the "
+            "seeds that have all, or else over what there is; a difference is over what both settings have."
+        )
+    estimates = _ranked({name: estimate(list(values.values())) for name, values in figures.items()}, metric)
     pairs = list(itertools.combinations(estimates, 2))
-    differences = [_difference(one, other, named[one], named[other]) for one, other in pairs]
-    tested = [d for d in differences if d.p_value is not None]
-    corrected = holm([d.p_value for d in tested if d.p_value is not None])
-    by_pair = {(d.one, d.other): p for d, p in zip(tested, corrected, strict=True)}
-    final = []
-    for each in differences:
-        p = by_pair.get((each.one, each.other))
-        values = _common(named[each.one], named[each.other])
-        found = replace(each, p_value=p)
-        final.append(found if p is None or found.claimed else replace(found, needed=pairs_needed(values, len(tested))))
-    sentences = [_sentence(each, metric) for each in final]
-    return Effect(factor, metric, estimates, final, sentences, confounders(everything, [factor]))
+    values = {(one, other): _paired(by_name[one], by_name[other]) for one, other in pairs}
+    p_values = {pair: paired_p_value(each) for pair, each in values.items() if len(each) > 1}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    differences = []
+    for (one, other), each in values.items():
+        if len(each) < 2:
+            mean = each[0] if each else estimates[one].mean - estimates[other].mean
+            differences.append(Difference(one, other, len(each), mean))
+            continue
+        low, high = paired_interval(each)
+        found = Difference(one, other, len(each), sum(each) / len(each), low, high, corrected[one, other])
+        differences.append(found if found.claimed else replace(found, needed=pairs_needed(each, len(p_values))))
+    sentences = [_sentence(each, metric, estimates) for each in differences]
+    apart = [f"{d.one} and {d.other}" for d in differences if not d.pairs and figures[d.one].keys() & figures[d.other]]
+    crossed = [f"{', '.join(nuisances(everything, [factor]))}: never the same in {each}" for each in apart]
+    return Effect(factor, metric, estimates, differences, sentences, [*confounders(everything, [factor]), *crossed])
 
 
-def _by_seed(everything: Sequence[Record], factors: Sequence[str], metric: str) -> dict[Setting, dict[object, float]]:
-    """Each setting's figure for each seed: the mean over what varies alike in every group, where all of it is there."""
+def _cells(everything: Sequence[Record], factors: Sequence[str], metric: str) -> dict[Setting, Cells]:
+    """Each setting's figures by seed and case: the values of what varies alike in every group."""
     pair_by = nuisances(everything, factors)
-    cells: dict[Setting, dict[object, dict[Setting, float]]] = {}
+    cells: dict[Setting, Cells] = {}
     for record in everything:
-        by_seed = cells.setdefault(setting(record, factors), {})
-        by_seed.setdefault(record.keys.get(SEED), {})[setting(record, pair_by)] = record.figures[metric]
-    whole = {case for by_seed in cells.values() for by_case in by_seed.values() for case in by_case}
-    return {
-        s: {seed: sum(by_case.values()) / len(by_case) for seed, by_case in by_seed.items() if by_case.keys() == whole}
-        or {seed: sum(by_case.values()) / len(by_case) for seed, by_case in by_seed.items()}
-        for s, by_seed in cells.items()
-    }
+        by_cell = cells.setdefault(setting(record, factors), {})
+        by_cell[record.keys.get(SEED), setting(record, pair_by)] = record.figures[metric]
+    return cells
 
 
-def _difference(one: str, other: str, mine: Mapping[object, float], theirs: Mapping[object, float]) -> Difference:
-    values = _common(mine, theirs)
-    if not values:
-        means = [sum(each.values()) / len(each) for each in (mine, theirs)]
-        return Difference(one, other, 0, means[0] - means[1])
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return Difference(one, other, 1, mean)
-    return Difference(one, other, len(values), mean, *paired_interval(values), paired_p_value(values))
+def _cases(cells: Mapping[Setting, Cells]) -> frozenset[Setting]:
+    return frozenset(case for each in cells.values() for _, case in each)
 
 
-def _common(mine: Mapping[object, float], theirs: Mapping[object, float]) -> list[float]:
-    return [mine[seed] - theirs[seed] for seed in mine if seed in theirs]
+def _by_seed(cells: Cells, cases: frozenset[Setting]) -> dict[object, float]:
+    """Each seed's mean over all `cases`; where no seed has them all, over those that it has."""
+    seeds = dict.fromkeys(seed for seed, _ in cells)
+    there = {seed: [value for (other, _), value in cells.items() if other == seed] for seed in seeds}
+    whole = {seed: values for seed, values in there.items() if len(values) == len(cases)}
+    return {seed: sum(values) / len(values) for seed, values in (whole or there).items()}
+
+
+def _paired(one: Cells, other: Cells) -> list[float]:
+    """Differences between runs that are alike in seed and case: for each seed their mean, over the same cases.
+
+    Of the sets of cases that a seed has in both, that with the most pairs of runs.
+    """
+    common: dict[object, set[Setting]] = {}
+    for seed, case in one.keys() & other.keys():
+        common.setdefault(seed, set()).add(case)
+    having = {frozenset(cases): [seed for seed in common if common[seed] >= cases] for cases in common.values()}
+    if not having:
+        return []
+    cases = max(having, key=lambda each: (len(each) * len(having[each]), sorted(map(str, each))))
+    seeds = sorted(having[cases], key=str)
+    return [sum(one[seed, case] - other[seed, case] for case in cases) / len(cases) for seed in seeds]
 
 
 def _ranked(estimates: Mapping[str, Estimate], metric: str) -> dict[str, Estimate]:
     return dict(sorted(estimates.items(), key=lambda item: item[1].mean, reverse=higher_is_better(metric)))
 
 
-def _name(values: Setting) -> str:
-    return ", ".join(label(_thawed(value)) for value in values)
-
-
-def _thawed(value: object) -> object:
-    """Undo what made a value hashable, to be labelled: pairs are a mapping again, other tuples lists."""
-    if isinstance(value, tuple):
-        if value and all(isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in value):
-            return {key: _thawed(item) for key, item in value}
-        return [_thawed(item) for item in value]
-    return value
-
-
-def _sentence(difference: Difference, metric: str) -> str:
+def _sentence(difference: Difference, metric: str, estimates: Mapping[str, Estimate]) -> str:
     d, better = difference, higher_is_better(metric)
     if d.p_value is None or d.low is None or d.high is None:
-        why = "no seed is common to both" if d.pairs == 0 else "one common seed"
+        why = "no two of their runs are alike in seed and all else" if d.pairs == 0 else "one common seed"
         return f"{d.one} and {d.other}: {d.mean:+.4g} {metric}, but {why}: nothing can be said."
-    size = f"{abs(d.mean):.4g} ({_interval(d)})"
+    some = d.pairs < max(estimates[d.one].count, estimates[d.other].count)
+    where = f" over the {d.pairs} seeds that both have" if some else ""
+    if d.low == d.high == 0:
+        return f"{d.one} and {d.other} come to the same {metric} with every seed{where}."
+    size = f"{abs(d.mean):.4g}{where} ({_interval(d)})"
     if d.claimed:
         first, second = (d.one, d.other) if (d.mean > 0) == better else (d.other, d.one)
         return f"{first} is better than {second}: {metric} differs by {size}, corrected p = {d.p_value:.2g}."

@@ -1,11 +1,13 @@
 """Finished runs, grouped by a factor; and whether anything else differs between the groups."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dlexp.errors import UserError, did_you_mean
 from dlexp.rundir import RunDirectory, flat
+from dlexp.tabular import label
 
 # Keys of a config that say where a run lies and how it was watched, not what it is.
 FREE = (
@@ -32,12 +34,12 @@ def record(run: RunDirectory) -> Record | None:
     """Read what a run came to; None where it is not finished, or trained nothing."""
     try:
         result, notes = run.read_json("result.json"), run.read_json("environment.json")
+        keys, figures = flat(run.read_config()), run.figures()
     except UserError:
         return None
     if result.get("status") != "finished" or "final" not in result:
         return None
-    ground = {key: notes.get(key) for key in (*GROUND, WEIGHTS)}
-    return Record(str(run.path), flat(run.read_config()), ground, run.figures())
+    return Record(str(run.path), keys, {key: notes.get(key) for key in (*GROUND, WEIGHTS)}, figures)
 
 
 def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
@@ -55,7 +57,7 @@ def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
             notes.append(f"{found[identity].path} is left out: {each.path} is the same job, run anew.")
         found[identity] = each
     if unfinished:
-        notes.append(f"{unfinished} runs are left out: they are not finished, or trained nothing.")
+        notes.append(f"{unfinished} runs are left out: they are not finished or not whole, or trained nothing.")
     return list(found.values()), notes
 
 
@@ -131,10 +133,30 @@ def _grouped(everything: Sequence[Record], factors: Sequence[str]) -> dict[Setti
     return groups
 
 
+def named(settings: Iterable[Setting]) -> dict[Setting, str]:
+    """Return each setting's short text; where two have the same, as 16 and [16] do, all are written out."""
+    settings = list(settings)
+    short = {each: ", ".join(label(_thawed(value)) for value in each) for each in settings}
+    if len(set(short.values())) == len(short):
+        return short
+    return {each: ", ".join(json.dumps(_thawed(value), ensure_ascii=False) for value in each) for each in settings}
+
+
 def _by_group(values: Mapping[Setting, set[Any]]) -> str:
+    names = named(values)
     return ", ".join(
-        f"{' '.join(map(str, group))} has {' and '.join(sorted(map(str, each)))}" for group, each in values.items()
+        f"{names[group]} has {' and '.join(sorted(label(_thawed(value)) for value in each))}"
+        for group, each in values.items()
     )
+
+
+def _thawed(value: object) -> object:
+    """Undo what made a value hashable, to be labelled: pairs are a mapping again, other tuples lists."""
+    if isinstance(value, tuple):
+        if value and all(isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in value):
+            return {key: _thawed(item) for key, item in value}
+        return [_thawed(item) for item in value]
+    return value
 
 
 def _frozen(value: Any) -> Any:

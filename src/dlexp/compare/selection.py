@@ -1,14 +1,13 @@
 """Which runs are meant, and how two of them differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from dlexp.errors import UserError, did_you_mean
-from dlexp.rundir import RunDirectory, flat
+from dlexp.rundir import RunDirectory, flat, parse_value
 from dlexp.tabular import label, table
 
+MISSING = "–"  # of a key that only one run has
 UNTOLD = ("command", "directory", "config_sha256")  # of an environment: the config's own keys say it better
 
 
@@ -23,20 +22,28 @@ def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDire
         if not equals:
             raise UserError(f"{each} is not of the form key=value.")
         try:
-            wanted[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            wanted[key] = parse_value(value)
+        except ValueError:
             raise UserError(f"{each}: {value} is not a value.") from None
     described = [(run, describe(run)) for run in runs] if wanted else [(run, {}) for run in runs]
     known = {key for _, keys in described for key in keys}
     for key in wanted if described else ():
         if key not in known:
             raise UserError(f"{key}: no run has such a key.{did_you_mean(key, sorted(known))}")
-    return [run for run, keys in described if all(keys.get(key) == value for key, value in wanted.items())]
+    return [run for run, keys in described if all(_has(keys, key, value) for key, value in wanted.items())]
+
+
+def _has(keys: Mapping[str, Any], key: str, value: Any) -> bool:
+    """Whether the key is there with this very value: 1 is not true, and a key that is missing is not null."""
+    return key in keys and keys[key] == value and isinstance(keys[key], bool) == isinstance(value, bool)
 
 
 def describe(run: RunDirectory) -> dict[str, Any]:
     """Return a run's config as flat keys, its status, and each component's name under its group."""
-    return {**run.keys(), "status": run.status().get("status")}
+    try:
+        return {**run.keys(), "status": run.status()["status"]}
+    except UserError:
+        return {"status": "damaged"}
 
 
 def difference(one: RunDirectory, other: RunDirectory) -> str:
@@ -49,8 +56,10 @@ def difference(one: RunDirectory, other: RunDirectory) -> str:
     rows = []
     for section, (mine, theirs) in sections.items():
         for key in dict.fromkeys([*mine, *theirs]):
-            if mine.get(key) != theirs.get(key):
-                rows.append([section, key, _shown(mine.get(key)), _shown(theirs.get(key))])
+            if mine.get(key, MISSING) != theirs.get(key, MISSING):
+                values = [each.get(key, MISSING) for each in (mine, theirs)]
+                short = [_shown(value) for value in values]
+                rows.append([section, key, *(short if short[0] != short[1] else map(str, values))])
     return table(["", "", str(one.path), str(other.path)], rows) if rows else "Nothing differs."
 
 
@@ -68,4 +77,4 @@ def _figures(run: RunDirectory) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else label(value)
-    return "–" if value is None else text if len(text) <= 40 else text[:37] + "…"
+    return "null" if value is None else text if len(text) <= 40 else text[:37] + "…"

@@ -4,12 +4,14 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import Estimate
 from dlexp.tabular import table
 
+# What LaTeX does not print as it is.
+SPECIAL = {**{c: "\\" + c for c in "&%$#_{}"}, **{c: f"\\char`\\{c} " for c in "\\~^<>|"}, "×": "$\\times$"}
 HEADER = ("n", "mean", "std", "95 % interval")
 
 
@@ -24,9 +26,8 @@ def terminal(comparison: Comparison) -> str:
             parts.append(f"NOT CONTROLLED: more than {effect.factor} differs between the groups:\n{listed}")
         parts.append("\n".join(effect.sentences))
     if comparison.combinations:
-        names = " and ".join(effect.factor for effect in comparison.effects)
-        parts.append(table([names, *HEADER], _rows(comparison.combinations)))
-        parts.append(f"The best combination: {next(iter(comparison.combinations))}.")
+        title = f"{_title(comparison)}; no differences are tested among them"
+        parts.append(table([_factors(comparison), *HEADER], _rows(comparison.combinations)) + f"\n{title}")
     return "\n\n".join([*parts, *comparison.notes])
 
 
@@ -34,10 +35,14 @@ def markdown(comparison: Comparison) -> str:
     """Return the tables and sentences in Markdown."""
     parts = []
     for effect in comparison.effects:
+        parts.append(f"{effect.metric} by {effect.factor}, best first:")
         parts.append(markdown_table([effect.factor, *HEADER], _rows(effect.settings)))
         parts += [f"**Not controlled:** {_plain(each)}" for each in effect.confounders]
         parts.append("\n".join(f"- {_plain(sentence)}" for sentence in effect.sentences))
-    return "\n\n".join(parts)
+    if comparison.combinations:
+        parts.append(f"{_title(comparison)}; no differences are tested among them:")
+        parts.append(markdown_table([_factors(comparison), *HEADER], _rows(comparison.combinations)))
+    return "\n\n".join([*parts, *map(_plain, comparison.notes)])
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -46,43 +51,31 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _plain(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
 def latex(comparison: Comparison) -> str:
-    """Return one booktabs tabular for each factor, its caption's facts in comments."""
+    """Return a booktabs tabular for each factor, and one of the combinations; what is to be known of it as comments."""
     parts = []
-    for effect in comparison.effects:
-        body = [f"{_escaped(name)} & {each.count} & {_plus_minus(each)} \\\\" for name, each in effect.settings.items()]
-        comments = [f"% not controlled: {each}" for each in effect.confounders]
-        parts.append(
-            "\n".join(
-                [
-                    *comments,
-                    f"% {effect.metric}: mean and standard deviation over n seeds",
-                    "\\begin{tabular}{lrl}",
-                    "\\toprule",
-                    f"{_escaped(effect.factor)} & $n$ & {_escaped(effect.metric)} \\\\",
-                    "\\midrule",
-                    *body,
-                    "\\bottomrule",
-                    "\\end{tabular}",
-                ]
-            )
-        )
+    for factor, metric, settings in _everything(comparison):
+        confounders = next((each.confounders for each in comparison.effects if each.factor == factor), ())
+        comments = [f"not controlled: {each}" for each in confounders]
+        comments += [*comparison.notes, f"{metric}: mean and standard deviation over n seeds"]
+        head = ["\\begin{tabular}{lrl}", "\\toprule"]
+        head += [f"{_escaped(factor)} & $n$ & {_escaped(metric)} \\\\", "\\midrule"]
+        body = [f"{_escaped(name)} & {each.count} & {_plus_minus(each)} \\\\" for name, each in settings.items()]
+        tail = ["\\bottomrule", "\\end{tabular}"]
+        parts.append("\n".join([*(f"% {each}" for each in comments), *head, *body, *tail]))
     return "\n\n".join(parts)
 
 
 def comma_separated(comparison: Comparison) -> str:
-    """Return a line for each factor's setting."""
+    """Return a line for each factor's setting, and for each combination."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["factor", "setting", "metric", "n", "mean", "std", "low", "high", "controlled"])
-    for effect in comparison.effects:
-        for name, e in effect.settings.items():
-            row = [effect.factor, name, effect.metric, e.count, e.mean, e.deviation, e.low, e.high]
-            writer.writerow([*row, not effect.confounders])
+    controlled = {each.factor: not each.confounders for each in comparison.effects}
+    for factor, metric, settings in _everything(comparison):
+        for name, e in settings.items():
+            row = [factor, name, metric, e.count, e.mean, e.deviation, e.low, e.high]
+            writer.writerow([*row, controlled.get(factor, all(controlled.values()))])
     return text.getvalue().rstrip()
 
 
@@ -103,6 +96,25 @@ def differences(effect: Effect) -> str:
     return table(["", "pairs", "difference", "95 % interval", "p (Holm)"], rows)
 
 
+def _everything(comparison: Comparison) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
+    """Each factor, and all of them together where there are several, with the metric and its estimates."""
+    yield from ((effect.factor, effect.metric, effect.settings) for effect in comparison.effects)
+    if comparison.combinations:
+        yield _factors(comparison), comparison.effects[0].metric, comparison.combinations
+
+
+def _factors(comparison: Comparison) -> str:
+    return " and ".join(effect.factor for effect in comparison.effects)
+
+
+def _title(comparison: Comparison) -> str:
+    return f"{comparison.effects[0].metric} of each combination, best first"
+
+
+def _plain(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
 def _rows(settings: Mapping[str, Estimate]) -> Sequence[Sequence[str]]:
     return [
         [name, str(e.count), f"{e.mean:.4f}", *(["–", "–"] if e.deviation is None else _spread(e))]
@@ -120,6 +132,4 @@ def _plus_minus(e: Estimate) -> str:
 
 
 def _escaped(text: str) -> str:
-    for character in "\\&%$#_{}":
-        text = text.replace(character, "\\textbackslash " if character == "\\" else "\\" + character)
-    return text.replace("×", "$\\times$")
+    return "".join(SPECIAL.get(character, character) for character in text)

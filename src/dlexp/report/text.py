@@ -109,12 +109,12 @@ def runs(directories: Iterable[RunDirectory]) -> str:
     for run in directories:
         status = run.status()
         try:
-            final = run.read_json("result.json").get("final", {})
+            figures = run.figures()
         except UserError:  # stopped before it was written, or damaged: a list goes on to the next run
-            final = {}
-        measure = next((name for name in final.get("test", ()) if name != "loss"), "")
-        values = [final.get(split, {}).get(measure, "") for split in ("train", "test")]
-        rows.append([status.get("status", "unknown"), status.get("epoch", ""), measure, *values, str(run.path)])
+            figures = {}
+        measure = next((key for key in figures if key.startswith("test/") and key != "test/loss"), "").partition("/")[2]
+        values = [figures.get(f"{split}/{measure}", "") for split in ("train", "test")]
+        rows.append([status["status"], status["epoch"], measure, *values, str(run.path)])
     return table(["status", "epoch", "", "train", "test", "run"], rows)
 
 

@@ -49,8 +49,8 @@ def compare(arguments: Sequence[str]) -> int:
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
     parser.add_argument("--by", action="append", required=True, metavar="KEY", help="the factor; again for another")
     parser.add_argument("--metric", default="test/accuracy", help="default: test/accuracy; or test/loss, …")
-    parser.add_argument("--pairs", action="store_true", help="the table of all paired differences too")
     formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--pairs", action="store_true", help="a table of all paired differences too")
     for name in ("markdown", "latex", "csv", "json"):
         formats.add_argument(f"--{name}", dest="format", action="store_const", const=name)
     options = parser.parse_args(arguments)
@@ -61,7 +61,7 @@ def compare(arguments: Sequence[str]) -> int:
 
     if missing := [path for path in options.paths if not path.exists()]:
         raise UserError(f"{missing[0]} does not exist.")
-    runs = [run for path in options.paths for run in find_runs(path)]
+    runs = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}.values()
     found = comparison.compare(map(record, runs), options.by, options.metric)
     print(tables.FORMATS[options.format](found) if options.format else tables.terminal(found))
     for effect in found.effects if options.pairs else ():
@@ -114,6 +114,8 @@ def list_(arguments: Sequence[str]) -> int:
         from dlexp.compare.selection import select
         from dlexp.rundir import find_runs
 
+        if chosen.output_dir != Path("outputs") and not chosen.output_dir.exists():
+            raise UserError(f"--output-dir {chosen.output_dir} does not exist.")
         print(text.runs(select(find_runs(chosen.output_dir), chosen.filters)))
         return 0
     if chosen.filters:
