@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from dlexp.compare.comparison import Comparison
+from dlexp.compare.statistics import Estimate
 from dlexp.report.collect import MOST_POINTS, Facts, thinned
-from dlexp.report.studies import Study, best_first, settings, strongest
+from dlexp.report.studies import Study, best_first, by_strength, settings
 from dlexp.rundir import now
 
 SCRIPTS = ("dom", "curves", "factors", "findings", "table", "details", "page")
@@ -68,24 +70,24 @@ def _study(study: Study, picture: bytes | None, most: int) -> dict[str, Any]:
         "varied": study.varied,
         "factors": study.factors,
         "metrics": study.metrics,
-        "strongest": strongest(study),
-        "findings": {
-            metric: {
-                "effects": [
-                    {
-                        **dataclasses.asdict(effect),
-                        "differences": [{**dataclasses.asdict(d), "claimed": d.claimed} for d in effect.differences],
-                    }
-                    for effect in found.effects
-                ],
-                "combinations": {name: dataclasses.asdict(each) for name, each in found.combinations.items()},
-                "notes": found.notes,
-            }
-            for metric, found in study.comparisons.items()
-        },
+        "by_strength": by_strength(study),
+        "findings": {metric: _finding(found) for metric, found in study.comparisons.items()},
         "runs": [_run(study, run, most, with_images=run["path"] in with_images) for run in study.runs],
         "boundary": base64.b64encode(picture).decode() if picture else None,
     }
+
+
+def _finding(found: Comparison) -> dict[str, Any]:
+    """Settings are pairs, not an object: JavaScript would put 8 before 32, whichever is better."""
+    effects = []
+    for effect in found.effects:
+        differences = [{**dataclasses.asdict(each), "claimed": each.claimed} for each in effect.differences]
+        effects.append({**dataclasses.asdict(effect), "settings": _pairs(effect.settings), "differences": differences})
+    return {"effects": effects, "combinations": _pairs(found.combinations), "notes": found.notes}
+
+
+def _pairs(estimates: Mapping[str, Estimate]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, dataclasses.asdict(each)) for name, each in estimates.items()]
 
 
 def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dlexp.report import sweeps
 from dlexp.report.collect import Facts
 from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
-from dlexp.report.studies import Study, best_first, measured, settings, strongest
+from dlexp.report.studies import Study, best_first, by_strength, measured, settings
 from dlexp.rundir import BOUNDARY, RunDirectory
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def curves(study: Study) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    factor = strongest(study)
+    factor = next(iter(by_strength(study)), "")
     groups = grouped(study.runs, [factor] if factor else [])
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
     metrics = [name.removeprefix("test/") for name in dict.fromkeys(columns)]
@@ -113,7 +113,7 @@ def heat_map(study: Study) -> "Figure":
     """Return the mean over runs for each pair of settings of the first two factors."""
     from matplotlib.figure import Figure
 
-    metric, (down, across) = study.metrics[0], study.factors[:2]
+    metric, (down, across) = study.metrics[0], by_strength(study)[:2]
     runs = measured(study)
     rows, columns = list(grouped(runs, [down])), list(grouped(runs, [across]))
     both = grouped(runs, [down, across])
@@ -161,8 +161,9 @@ def band(curves: Sequence[Mapping[str, Sequence[float | None]]], column: str) ->
 
 
 def _of_one_seed(study: Study, runs: Sequence[Facts]) -> list[tuple[dict[str, Any], RunDirectory]]:
-    """The runs of one seed, as many settings as there are, with what varied but the seed."""
-    keys = [key for key in study.varied if key != "seed"]
+    """The runs of one seed, as many settings as there are, with what varied but the seed: most settings last."""
+    known = {key: {settings(run, [key]).get(key) for run in runs} for key in study.varied if key != "seed"}
+    keys = sorted(known, key=lambda key: len(known[key]))
     first = {tuple(settings(run, keys).items()): run for run in reversed(runs)}
     ordered = [run for run in runs if first.get(tuple(settings(run, keys).items())) is run]
     return [({key: run["keys"].get(key) for key in keys}, RunDirectory(Path(run["path"]))) for run in ordered]

@@ -40,15 +40,15 @@ class Study:
         return next((each.settings for each in effects if each.factor in (factor, f"{factor}.name")), {})
 
 
-def strongest(study: Study) -> str:
-    """Return the factor whose settings' means lie furthest apart; '' where there is none."""
+def by_strength(study: Study) -> list[str]:
+    """Return the factors, that whose settings' means lie furthest apart first."""
     metric = next(iter(study.metrics), "")
 
     def distance(factor: str) -> float:
         means = [each.mean for each in study.estimates(metric, factor).values()]
         return max(means) - min(means) if means else 0.0
 
-    return max(study.factors, key=distance, default="")
+    return sorted(study.factors, key=distance, reverse=True)
 
 
 def studies(runs: Sequence[Facts]) -> list[Study]:

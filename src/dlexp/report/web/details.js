@@ -29,24 +29,32 @@ const confusionSection = (study, state, runs) => {
     target, other && element("p", { class: "soft" }, "Shares of the first run minus those of the second: blue on the diagonal is what it gets right more often."));
 };
 
+// A panel for each setting of all that varied but the key with most settings, whose values are lines.
 const gradientSection = (study, state, runs) => {
   const known = runs.filter((run) => run.gradients?.length);
   if (!known.length) return null;
-  const target = element("div", { class: "plot", "data-plot": "gradients" });
   const keys = study.varied.filter((key) => key !== "seed");
-  const traces = [...grouped(known, keys)].map(([name, those], index) => {
-    const { colour, symbol, dash } = look(index);
-    const layers = those[0].gradients.map(([layer]) => layer);
-    const at = (i) => those.map((run) => run.gradients[i]?.[state.norm === "l1" ? 1 : 2]).filter((value) => value !== undefined);
-    return { x: layers, y: layers.map((_, i) => mean(at(i)) || null), name: escaped(name || "run"), mode: "lines+markers", line: { color: colour, dash, width: 1.8 }, marker: { symbol, size: 6 },
-      hovertemplate: `${escaped(name)}<br>layer %{x}: %{y:.3g}<extra></extra>` };
+  const count = (key) => new Set(known.map((run) => run.settings[key])).size;
+  const [lines, ...outer] = [...keys].sort((a, b) => count(b) - count(a));
+  const names = [...grouped(known, lines ? [lines] : []).keys()];
+  const deepest = Math.max(...known.map((run) => run.gradients.length));
+  const panels = [...grouped(known, outer).values()].map((those) => {
+    const title = outer.map((key) => `${key} ${those[0].settings[key] ?? "–"}`).join(", ");
+    const target = element("div", { class: "plot low", "data-plot": "gradients" });
+    const traces = [...grouped(those, lines ? [lines] : [])].map(([name, same]) => {
+      const { colour, symbol, dash } = look(names.indexOf(name));
+      const norms = (i) => same.map((run) => run.gradients[i]?.[state.norm === "l1" ? 1 : 2]).filter((value) => value !== undefined);
+      return { x: same[0].gradients.map(([layer]) => layer), y: same[0].gradients.map((_, i) => mean(norms(i)) || null), name: escaped(name || "run"), mode: "lines+markers",
+        line: { color: colour, dash, width: 1.8 }, marker: { symbol, size: 6 }, hovertemplate: `${escaped(name)}<br>layer %{x}: %{y:.3g}<extra></extra>` };
+    });
+    later(() => plot(target, traces, { title: { text: escaped(title), font: { size: 14 } }, xaxis: { title: { text: "layer, from the input" }, range: [0.5, deepest + 0.5] },
+      yaxis: { type: "log", exponentformat: "power", title: { text: `${state.norm.toUpperCase()} norm` } } }));
+    return target;
   });
-  later(() => plot(target, traces, { xaxis: { title: { text: "layer, from the input" }, dtick: layers(known) > 12 ? undefined : 1 }, yaxis: { type: "log", exponentformat: "power", title: { text: `${state.norm.toUpperCase()} norm of its weight gradient` } } }));
-  return element("section", { id: "gradients" }, element("h3", {}, "Gradients over the layers, after the last epoch"),
-    element("div", { class: "controls" }, select("Norm", [["l1", "L1"], ["l2", "L2"]], state.norm, (norm) => { state.norm = norm; render(); })), target,
+  return element("section", { id: "gradients" }, element("h3", {}, "Norms of the weight gradients over the layers, after the last epoch"),
+    element("div", { class: "controls" }, select("Norm", [["l1", "L1"], ["l2", "L2"]], state.norm, (norm) => { state.norm = norm; render(); })), element("div", { class: "plots" }, panels),
     element("p", { class: "soft" }, "Means over the seeds of a setting. A gradient of exactly 0 has no place on this axis: its line has a gap."));
 };
-const layers = (runs) => Math.max(...runs.map((run) => run.gradients.length));
 
 const wrongImages = (run) => {
   const { image, targets, taken_for, sure } = run.wrong;

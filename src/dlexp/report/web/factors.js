@@ -3,13 +3,13 @@ const factorPlot = (study, state, runs, factor) => {
   const target = element("div", { class: "plot low", "data-plot": `factor-${factor}` });
   const metric = state.figure;
   const groups = [...grouped(runs.filter((run) => typeof run.figures[metric] === "number"), [factor])];
-  const estimates = study.findings[metric]?.effects.find((effect) => effect.factor === factor || effect.factor === `${factor}.name`)?.settings ?? {};
+  const estimates = Object.fromEntries(study.findings[metric]?.effects.find((effect) => effect.factor === factor || effect.factor === `${factor}.name`)?.settings ?? []);
   const others = study.factors.filter((key) => key !== factor);
   const dots = grouped(runs.filter((run) => typeof run.figures[metric] === "number"), state.shade && others.includes(state.shade) ? [state.shade] : []);
   const place = new Map(groups.map(([name], i) => [name, i]));
   const rank = new Map(groups.flatMap(([, those]) => those.map((run, i) => [run.path, those.length > 1 ? (i / (those.length - 1) - 0.5) * 0.56 : 0])));
   const traces = [...dots].map(([name, those], index) => {
-    const { colour, symbol } = look(name ? index : 5);
+    const { colour, symbol } = name ? look(index) : { colour: COLOURS[5], symbol: "circle" };
     return { type: "scatter", mode: "markers", name: escaped(name || "a run"), marker: { color: colour, symbol, size: 7, opacity: 0.65 },
       x: those.map((run) => place.get(run.settings[factor] ?? "") + rank.get(run.path)), y: those.map((run) => run.figures[metric]),
       text: those.map((run) => escaped(study.varied.map((key) => `${key} ${run.settings[key]}`).join(", "))),
@@ -23,7 +23,7 @@ const factorPlot = (study, state, runs, factor) => {
       arrayminus: known.map(([name]) => estimates[name].mean - (estimates[name].low ?? estimates[name].mean)) },
     text: known.map(([name]) => `${escaped(name)}: mean of ${estimates[name].count} seeds`), hovertemplate: "%{text} %{y:.4g}<extra></extra>" });
   later(() => plot(target, traces, { title: { text: escaped(factor), font: { size: 14 } }, showlegend: dots.size > 1,
-    xaxis: { tickvals: groups.map((_, i) => i), ticktext: groups.map(([name]) => escaped(name)), range: [-0.6, groups.length - 0.4], showgrid: false },
+    xaxis: { tickvals: groups.map((_, i) => i), ticktext: groups.map(([name]) => escaped(name)), range: [-0.6, groups.length - 0.4], showgrid: false, zeroline: false },
     yaxis: { title: { text: escaped(words(metric)) } } }));
   return target;
 };

@@ -5,18 +5,19 @@ const cards = (study, state) => {
   const finding = study.findings[state.figure];
   if (!finding) return null;
   const made = finding.effects.map((effect) => {
-    const [[best, estimate], second] = Object.entries(effect.settings);
-    const claims = effect.differences.filter((d) => (d.one === best || d.other === best) && d.claimed);
-    const open = effect.differences.filter((d) => (d.one === best || d.other === best) && !d.claimed).map((d) => (d.one === best ? d.other : d.one));
+    const [[best, estimate], second] = effect.settings;
+    const about = effect.differences.filter((d) => d.one === best || d.other === best);
+    const claims = about.filter((d) => d.claimed && ((d.mean > 0) === higherIsBetter(state.figure) ? d.one : d.other) === best);
+    const open = about.filter((d) => !claims.includes(d)).map((d) => (d.one === best ? d.other : d.one));
     const gap = second && Math.abs(estimate.mean - second[1].mean);
-    const told = claims.length === Object.keys(effect.settings).length - 1
+    const told = claims.length === effect.settings.length - 1
       ? `better than every other; next ${second[0]}, by ${number(gap)}`
-      : effect.differences.every((d) => d.p_value === null) ? `ahead of ${second[0]} by ${number(gap)}; too few seeds to say more` : `highest, but not told from ${open.join(", ")} by these data`;
+      : effect.differences.every((d) => d.p_value === null) ? `ahead of ${second[0]} by ${number(gap)}; too few seeds to say more` : `highest${claims.length ? `, better than ${claims.map((d) => (d.one === best ? d.other : d.one)).join(", ")}` : ""}; not told from ${open.join(", ")}`;
     const text = higherIsBetter(state.figure) ? told : told.replace("highest", "lowest");
     return element("div", { class: `card${claims.length ? "" : " open"}` }, element("span", { class: "soft" }, effect.factor.replace(/\.name$/, "")), element("b", {}, best),
       element("div", {}, `${words(state.figure)} ${plusMinus(estimate)}`), element("div", { class: "soft" }, text + (effect.confounders.length ? " (not controlled)" : "")));
   });
-  const combined = Object.entries(finding.combinations);
+  const combined = finding.combinations;
   if (combined.length > 1) {
     const [best, estimate] = combined[0];
     made.unshift(element("div", { class: "card" }, element("span", { class: "soft" }, "best combination"), element("b", {}, best),
@@ -28,7 +29,7 @@ const cards = (study, state) => {
 
 // Of many sentences those about the best setting come first; the others are there to be opened.
 const sentences = (effect) => {
-  const best = Object.keys(effect.settings)[0];
+  const best = effect.settings[0][0];
   const list = (chosen) => element("ul", {}, chosen.map((i) => element("li", {}, effect.sentences[i])));
   const all = effect.differences.map((_, i) => i);
   if (all.length <= 3) return list(all);
@@ -41,15 +42,15 @@ const findingsSection = (study, state) => {
   const finding = study.findings[state.figure];
   if (!finding) return null;
   const estimates = (settings, title) => element("div", { class: "wide" }, element("table", {}, element("thead", {}, element("tr", {}, [title, "n", "mean", "std", "95 % interval"].map((text, i) => element("th", { class: i ? "number" : "" }, text)))),
-    element("tbody", {}, Object.entries(settings).map(([name, e]) => element("tr", {}, element("td", {}, name),
+    element("tbody", {}, settings.map(([name, e]) => element("tr", {}, element("td", {}, name),
       [e.count, number(e.mean), e.deviation === null ? "–" : number(e.deviation), e.low === null ? "–" : `${number(e.low)} to ${number(e.high)}`].map((cell) => element("td", { class: "number" }, String(cell))))))));
-  const combinations = Object.keys(finding.combinations).length > 1;
+  const combinations = finding.combinations.length > 1;
   return element("section", { id: "findings" }, element("h3", {}, `What the data support (${words(state.figure)})`),
     finding.effects.map((effect) => [
       element("h4", {}, effect.factor.replace(/\.name$/, "")), estimates(effect.settings, combinations ? "averaged over the other factors" : "setting"),
       effect.confounders.length ? element("div", { class: "warning" }, `Not controlled: more than ${effect.factor} differs between the groups.`, element("ul", {}, effect.confounders.map((text) => element("li", {}, text)))) : null,
       sentences(effect),
     ]),
-    combinations && element("details", {}, element("summary", {}, `All ${Object.keys(finding.combinations).length} combinations`), element("div", { class: "scroll" }, estimates(finding.combinations, "combination"))),
+    combinations && element("details", {}, element("summary", {}, `All ${finding.combinations.length} combinations`), element("div", { class: "scroll" }, estimates(finding.combinations, "combination"))),
     finding.notes.map((text) => element("p", { class: "soft" }, text)));
 };

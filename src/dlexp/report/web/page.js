@@ -5,8 +5,8 @@ let waiting = [];
 const later = (draw) => waiting.push(draw);
 
 const initial = (study) => ({
-  figure: study.metrics[0] ?? "", shade: "", heat: study.factors.slice(0, 2), filters: {}, search: "", hidden: new Set(), sort: { name: "run", down: false },
-  metric: "both", by: study.strongest, axis: "epoch", table: "curves", log: false, each: false, splits: { train: true, validation: false, test: true },
+  figure: study.metrics[0] ?? "", shade: "", heat: study.by_strength.slice(0, 2), filters: {}, search: "", hidden: new Set(), sort: { name: "run", down: false },
+  metric: "both", by: study.by_strength[0] ?? "", axis: "epoch", table: "curves", log: false, each: false, splits: { train: true, validation: false, test: true },
   run: study.runs.length === 1 ? study.runs[0].path : "", one: "", other: "", matrix: "shares", norm: "l2",
 });
 

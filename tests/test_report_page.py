@@ -1,0 +1,187 @@
+"""The report's page in a real browser, from disk, with the network off."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import start, train
+from test_report import HOSTILE, REPORT, runs, study
+
+from dlexp.report.write import write
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to open the page in")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: "playwright.Browser") -> Iterator["playwright.Page"]:
+    """A page that fails its test where it logs an error, throws, or opens a dialog."""
+    context = browser.new_context(viewport={"width": 1300, "height": 900}, offline=True)
+    opened, wrong = context.new_page(), list[str]()
+    opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    yield opened
+    assert not wrong
+    context.close()
+
+
+def show(page: "playwright.Page", name: str = "") -> None:
+    page.goto((REPORT / "index.html").absolute().as_uri() + (f"#{name}" if name else ""))
+    page.wait_for_selector("#runs")
+
+
+def traces(page: "playwright.Page", plot: str) -> list[dict[str, object]]:
+    read = "name => document.querySelector(`[data-plot='${name}']`).data.map(({name, x, y}) => ({name, x, y}))"
+    return list(page.evaluate(read, plot))
+
+
+def test_runs_are_sorted_filtered_and_drawn(page: "playwright.Page") -> None:
+    made = study()
+    write(runs, REPORT)
+    show(page)
+    assert page.locator("tbody tr[data-run]").count() == 6
+    page.locator("#runs").get_by_role("button", name="test accuracy").click()
+    column = page.locator("#runs thead th").all_inner_texts().index("test accuracy")
+    shown = [float(row.locator("td").nth(column).inner_text()) for row in page.locator("tbody tr[data-run]").all()]
+    measured = [run.read_json("result.json")["final"]["test"]["accuracy"] for run in made]
+    assert shown == pytest.approx(sorted(measured, reverse=True), abs=1e-4)
+    assert page.locator("th[aria-sort=descending]").inner_text().startswith("test accuracy")
+    page.get_by_label("each run").check()
+    assert len(traces(page, "curve-accuracy")) == 12, "train and test of six runs"
+    page.locator("#runs").get_by_label("model.activation").select_option("tanh")
+    assert page.locator("tbody tr[data-run]").count() == 3 and len(traces(page, "curve-accuracy")) == 6
+    page.locator("tbody tr[data-run] input").first.uncheck()
+    assert len(traces(page, "curve-accuracy")) == 4
+    page.locator("#search").press_sequentially("seed 99")
+    assert page.locator("tbody tr[data-run]").count() == 0
+
+
+def test_curves_are_means_with_bands_and_tell_values(page: "playwright.Page") -> None:
+    made = study()
+    write(runs, REPORT)
+    show(page)
+    relu = [run.read_table("metrics.csv") for run in made if run.read_config()["model"]["activation"] == "relu"]
+    expected = [sum(rows[i]["test/accuracy"] for rows in relu) / 3 for i in range(3)]
+    means = [trace for trace in traces(page, "curve-accuracy") if trace["name"] == "relu" and trace["x"] == [1, 2, 3]]
+    assert any(mean["y"] == pytest.approx(expected, rel=1e-4) for mean in means)
+    plot = page.locator("[data-plot='curve-accuracy']")
+    plot.scroll_into_view_if_needed()
+    point = plot.locator(".scatterlayer .trace path.point").last
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("[data-plot='curve-accuracy'] .hoverlayer .hovertext")
+    text = plot.locator(".hoverlayer .hovertext").text_content()
+    assert re.search(r"test accuracy 0\.\d+", text) and "n = 3" in text
+    page.get_by_label("log scale").check()
+    assert page.evaluate("document.querySelector(\"[data-plot='curve-loss']\").layout.yaxis.type") == "log"
+    page.locator("#curves").get_by_label("Against").select_option("seconds")
+    assert traces(page, "curve-loss")[-1]["x"][0] < 1
+
+
+def test_what_compare_concludes_and_one_run_are_read(page: "playwright.Page") -> None:
+    (first, *_) = study()
+    findings = write(runs, REPORT)[0].comparisons["test/accuracy"].effects[0]
+    show(page)
+    assert findings.sentences[0] in page.locator("#findings").inner_text()
+    best, estimate = next(iter(findings.settings.items()))
+    assert best in page.locator(".card b").inner_text() and f"{estimate.mean:.4f}" in page.locator(".card").inner_text()
+    page.locator(f"tr[data-run='{first.path}']").click()
+    details = page.locator("#details").inner_text()
+    assert f"dlexp train --config {first.path}/config.yaml" in details and "torch" in details
+    page.locator("#confusion").get_by_label("minus").select_option(index=2)
+    assert "blue on the diagonal" in page.locator("#confusion").inner_text()
+    assert page.locator("[data-plot=gradients]").count() == 1
+
+
+def test_the_best_of_numbers_comes_first(page: "playwright.Page") -> None:
+    """JavaScript orders an object's keys 8, 64 by themselves: the page must keep the order of the means."""
+    for size in (8, 64):
+        for seed in (0, 1):
+            train(f"batch_size={size}", f"seed={seed}", "epochs=6", "name=sizes", "optimizer.lr=0.01")
+    best = next(iter(write(runs, REPORT)[0].comparisons["test/loss"].effects[0].settings))
+    assert best == "8", "more steps in as many epochs"
+    train("batch_size=64", "seed=0", "epochs=60", "name=sizes", "optimizer.lr=0.01")
+    show(page)
+    page.locator("#factors").get_by_label("Figure").select_option("test/loss")
+    assert page.locator(".card b").last.inner_text() == "8"
+
+
+def test_no_name_is_markup(page: "playwright.Page") -> None:
+    for seed in (0, 1):
+        run = train("name=study", f"seed={seed}")
+        confusion = (run.path / "confusion_matrix.csv").read_text().replace("setosa", HOSTILE)
+        (run.path / "confusion_matrix.csv").write_text(confusion)
+        config = run.read_config()
+        config["name"] = HOSTILE
+        config["model"]["activation"] = f"{HOSTILE} {seed}"
+        run.write_config(config)
+        run.write_status("finished", epoch=2, error=f"{HOSTILE}<img src=x onerror=alert(2)>")
+    write(runs, REPORT)
+    show(page)
+    page.locator("tbody tr[data-run]").first.click()
+    assert page.locator("h2").inner_text() == HOSTILE and HOSTILE in page.locator("#details pre").first.inner_text()
+    assert HOSTILE in (page.locator("[data-plot=confusion]").text_content() or "")
+    assert HOSTILE in (page.locator("[data-plot='factor-model.activation']").text_content() or "")
+    assert page.locator("main script, main img[src=x]").count() == 0
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(page: "playwright.Page") -> None:
+    study()
+    write(runs, REPORT)
+    page.set_viewport_size({"width": 390, "height": 840})
+    show(page)
+    page.locator("tbody tr[data-run]").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_runs_in_any_state_are_there(page: "playwright.Page") -> None:
+    whole, cut = train("seed=1", "name=states"), train("seed=2", "name=states")
+    (cut.path / "result.json").write_text('{"final": {"te')
+    whole.write_status("failed", epoch=1, error="The loss became nan")
+    write(runs, REPORT)
+    show(page)
+    assert sorted(page.locator("tbody .status").all_inner_texts()) == ["damaged", "failed"]
+    page.locator(f"tr[data-run='{whole.path}']").click()
+    assert "The loss became nan" in page.locator("#details").inner_text()
+
+
+def test_a_live_page_follows_new_runs(page: "playwright.Page") -> None:
+    train("seed=1", "name=going")
+    process = start("report", "--live")
+    try:
+        assert process.stdout is not None and "1 runs in 1 studies" in process.stdout.readline()
+        show(page)
+        assert page.locator("tbody tr[data-run]").count() == 1
+        train("seed=2", "name=going")
+        page.wait_for_selector("tbody tr[data-run] >> nth=1", timeout=60_000)
+    finally:
+        process.send_signal(2)
+        process.communicate()
+    assert process.returncode == 130
+
+
+def test_the_page_is_one_file_that_loads_nothing(page: "playwright.Page") -> None:
+    train("epochs=1")
+    write(runs, REPORT)
+    moved = Path("elsewhere.html")
+    (REPORT / "index.html").rename(moved)
+    shutil.rmtree(REPORT)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(moved.absolute().as_uri())
+    page.wait_for_selector("[data-plot=confusion] .heatmaplayer")
+    assert asked == [moved.absolute().as_uri()]
+    assert json.loads(page.locator("#data").inner_text())["live"] is False
