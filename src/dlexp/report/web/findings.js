@@ -15,7 +15,7 @@ const cards = (study, state) => {
       : effect.differences.every((d) => d.p_value === null) ? `ahead of ${second[0]} by ${number(gap)}; too few seeds to say more` : `highest${claims.length ? `, better than ${claims.map((d) => (d.one === best ? d.other : d.one)).join(", ")}` : ""}; not told from ${open.join(", ")}`;
     const text = higherIsBetter(state.figure) ? told : told.replace("highest", "lowest");
     return element("div", { class: `card${claims.length ? "" : " open"}` }, element("span", { class: "soft" }, effect.factor.replace(/\.name$/, "")), element("b", {}, best),
-      element("div", {}, `${words(state.figure)} ${plusMinus(estimate)}`), element("div", { class: "soft" }, text + (effect.confounders.length ? " (not controlled)" : "")));
+      element("div", {}, `${words(state.figure)} ${plusMinus(estimate)}`), element("div", { class: "soft" }, text), effect.confounders.length > 0 && element("div", { class: "warning" }, `Not controlled: ${effect.confounders.map((each) => each.split(":")[0]).join(", ")} differs too`));
   });
   const combined = finding.combinations;
   if (combined.length > 1) {
