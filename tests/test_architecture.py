@@ -75,7 +75,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "report": {"compare", "rundir", "tabular"},
     "summary": set(),
     "run": {"build", "checkpoint", "config", "registry", "rundir"},
-    "tasks": {"build", "config", "data", "ground", "registry", "rundir", "sweep"},
+    "tasks": {"build", "config", "data", "ground", "registry", "rundir"},
     "worker": {"build", "config", "launch", "loop", "report", "resumption", "rundir", "tasks"},
     "live": {"rundir"},
     "supervisor": {"live", "signals", "tasks"},

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from dlexp import cli, plan
+from dlexp.sweep import expand
 from dlexp.tasks import tasks
 
 
 def test_a_plan_counts_jobs_and_measures_them_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["plan", "-m", "batch_size=16,full", "seed=range(3)", "epochs=5", "jobs=2"]) == 0
+    assert cli.main(["plan", "-m", "batch_size=16,full", "seed=range(3)", "epochs=5", "jobs=2", "--fresh"]) == 0
     output = capsys.readouterr().out
     assert "6 jobs: 6 to run." in output and "batch_size=full" in output and "131" in output
     assert "with 2 side by side" in output and not Path("outputs").exists()
@@ -25,7 +26,7 @@ def test_what_is_done_is_not_planned(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_seeds_are_of_one_kind_and_longer_jobs_cost_more() -> None:
-    costs = plan.costs(tasks(["seed=1,2", "epochs=10,1000"]))
+    costs = plan.costs(tasks(expand(["seed=1,2", "epochs=10,1000"])))
     short, *_, long = sorted(costs.values(), key=lambda cost: cost.seconds)
     assert len({cost.seconds for cost in costs.values()}) == 2 and long.seconds > 10 * short.seconds
     assert short.parameters == 131 and short.memory > 2**20

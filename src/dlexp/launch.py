@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dlexp.live import Answer
     from dlexp.tasks import Task
 
+MANY = 50  # combinations take some 60 ms each to be composed and checked
 STATES = {
     "missing": "to run",
     "done": "done",
@@ -61,7 +62,7 @@ def sweep(
 
         study(overrides, plugins)
         return 0
-    everything = tasks(overrides, fresh=fresh)
+    everything = tasks(_jobs_of(overrides), fresh=fresh)
     settings = dict(zip((task.key for task in everything), varied([t.overrides for t in everything]), strict=True))
     names = {key: _settings(values) for key, values in settings.items()}
     wanted = ("failed",) if retry_failed else ("missing", "shorter", "interrupted", "failed")
@@ -125,7 +126,7 @@ def plan(overrides: Sequence[str]) -> int:
     from dlexp.tabular import table
     from dlexp.tasks import tasks
 
-    everything = tasks(overrides)
+    everything = tasks(_jobs_of(overrides))
     todo = [task for task in everything if task.state not in ("done", "running")]
     trained = [task for task in todo if not task.config.works_out_identity]
     print(_counted(everything), flush=True)
@@ -145,6 +146,15 @@ def plan(overrides: Sequence[str]) -> int:
     total = sum(cost.seconds for cost in found.values())
     print(f"\n{_duration(total)} in all, about {_duration(total / side_by_side)} with {side_by_side} side by side.")
     return 0
+
+
+def _jobs_of(overrides: Sequence[str]) -> list[list[str]]:
+    from dlexp.sweep import expand
+
+    jobs = expand(overrides)
+    if len(jobs) >= MANY:
+        print(f"Checking {len(jobs)} combinations, before any runs.", file=sys.stderr, flush=True)
+    return jobs
 
 
 def _counted(everything: "Sequence[Task]") -> str:

@@ -16,7 +16,6 @@ from dlexp.errors import UserError
 from dlexp.ground import code_sha256, config_sha256
 from dlexp.registry import import_modules
 from dlexp.rundir import RunDirectory, find_runs
-from dlexp.sweep import expand
 
 State = Literal["missing", "done", "shorter", "interrupted", "failed", "running"]
 
@@ -48,19 +47,19 @@ class Task:
         return {"overrides": self.overrides, "job": self.job, "run": run, "fresh": fresh, "device": device}
 
 
-def tasks(overrides: Sequence[str], *, fresh: bool = False) -> list[Task]:
-    """Expand a sweep and look for each job's run; a job that two combinations ask for is one.
+def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
+    """Check the jobs of these overrides and look for each one's run; a job that two of them ask for is one.
 
     All are checked before anything runs; `fresh` looks for none. Raises UserError for a wrong key or value, JobError
     where data cannot be fetched.
     """
     found: dict[str, Task] = {}
     hashes: dict[object, str] = {}
-    for job in expand(overrides):
-        config = check(load_config(job))
+    for job in jobs:
+        config, overrides = check(load_config(job)), tuple(job)
         if config.threads == "auto":  # however many run side by side, each gives the same bits
-            config, job = replace(config, threads=1), [*job, "threads=1"]
-        task = Task(tuple(job), config, job_key(config, hashes))
+            config, overrides = replace(config, threads=1), (*overrides, "threads=1")
+        task = Task(overrides, config, job_key(config, hashes))
         found.setdefault(task.key, task)
     if fresh:
         return list(found.values())

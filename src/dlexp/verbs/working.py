@@ -1,5 +1,6 @@
 """The verbs that work on runs. They import torch only where they train or evaluate, and only then."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ def plan(arguments: Sequence[str]) -> int:
     parser = parser_of(plan)
     parser.add_argument("overrides", nargs="*", help=OVERRIDES)
     parser.add_argument("-m", "--multirun", action="store_true", help="accepted, so that train's arguments can stay")
+    for flag in ("--dry-run", "--fresh", "--retry-failed", "--fail-fast"):
+        parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args(arguments)
 
     from dlexp import launch
