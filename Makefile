@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: train report test check benchmark clean
+.PHONY: train report test check benchmark robustness clean
 
 train: $(VENV)/installed
 	$(BIN)/dlexp train experiment=dl_hw3/ex07_iris
@@ -21,6 +21,9 @@ check: $(VENV)/installed-for-checks
 
 benchmark: $(VENV)/installed
 	$(BIN)/python -m scripts.benchmarks | tee docs/benchmarks/loop_on_cpu.md
+
+robustness: $(VENV)/installed-for-tests
+	cd tests && ../$(BIN)/python -m robustness
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

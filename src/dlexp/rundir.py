@@ -53,6 +53,7 @@ class RunDirectory:
         parent = output_dir / name
         try:
             parent.mkdir(parents=True, exist_ok=True)
+            _clear_false_starts(parent)
             for number in range(1, 10_000):
                 path = parent / (moment if number == 1 else f"{moment}_{number}")
                 try:
@@ -236,6 +237,14 @@ class RunDirectory:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+
+
+def _clear_false_starts(parent: Path) -> None:
+    """Delete what processes that were killed before they had a run left half written."""
+    for partial in parent.glob("*/*.part"):
+        run = RunDirectory(partial.parent)
+        if not (run.path / "config.yaml").exists() and not run.is_locked():
+            partial.unlink(missing_ok=True)
 
 
 def find_runs(root: Path) -> list[RunDirectory]:
