@@ -119,6 +119,20 @@ def test_the_best_of_numbers_comes_first(page: "playwright.Page") -> None:
     assert page.locator(".card b").last.inner_text() == "8"
 
 
+def test_several_studies_begin_with_all_of_them(page: "playwright.Page") -> None:
+    study()
+    train("dataset=diabetes", "loss=mse", "name=other")
+    write(runs, REPORT)
+    show(page)
+    assert page.locator("h2").inner_text() == "All runs" and page.locator("tbody tr[data-run]").count() == 7
+    page.locator("#runs").get_by_label("study").select_option("other")
+    assert page.locator("tbody tr[data-run]").count() == 1
+    page.locator("#overview tbody tr").filter(has_text="study").first.click()
+    assert page.locator("h2").inner_text() == "study" and page.locator("tbody tr[data-run]").count() == 6
+    page.get_by_role("button", name="All runs").click()
+    assert page.locator("#overview").count() == 1
+
+
 def test_no_name_is_markup(page: "playwright.Page") -> None:
     for seed in (0, 1):
         run = train("name=study", f"seed={seed}")

@@ -15,7 +15,7 @@ from dlexp.report.collect import MOST_POINTS, Facts, thinned
 from dlexp.report.studies import Study, best_first, by_strength, settings
 from dlexp.rundir import now
 
-SCRIPTS = ("dom", "curves", "factors", "findings", "table", "details", "page")
+SCRIPTS = ("dom", "curves", "factors", "findings", "table", "details", "overview", "page")
 MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps some fifty whatever their number
 MOST_WITH_IMAGES = 12  # runs of a study whose wrong images are inside the page, the best ones
 CURVES = ("curves", "steps", "evaluations")

@@ -10,8 +10,12 @@ const initial = (study) => ({
   run: study.runs.length === 1 ? study.runs[0].path : "", one: "", other: "", matrix: "shares", norm: "l2",
 });
 
-const current = () => data.studies.find((study) => study.name === decodeURIComponent(location.hash.slice(1))) ?? data.studies[0];
-const stateOf = (study) => states.get(study.name) ?? states.set(study.name, initial(study)).get(study.name);
+// The study that the address names; without one, all of them where there are several.
+const current = () => data.studies.find((study) => study.name === decodeURIComponent(location.hash.slice(1))) ?? (data.studies.length > 1 ? everything() : data.studies[0]);
+const stateOf = (study) => {
+  const key = study.overview ? EVERYTHING : study.name;
+  return states.get(key) ?? states.set(key, initial(study)).get(key);
+};
 
 const reportedSection = (study) => {
   const rows = study.runs.flatMap((run) => (run.reported ?? []).map(([key, reported, measured]) => [runName(study, run), key, reported, measured]));
@@ -21,29 +25,31 @@ const reportedSection = (study) => {
     element("tbody", {}, rows.map(([run, key, ...values]) => element("tr", {}, element("td", {}, run), element("td", {}, words(key)), values.map((value) => element("td", { class: "number" }, String(number(value))))))))));
 };
 
-const overview = () => {
+const contents = () => {
   const counts = {};
   for (const run of data.studies.flatMap((study) => study.runs)) counts[run.status] = (counts[run.status] ?? 0) + 1;
   const told = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ");
   document.getElementById("summary").textContent = `${told || "No runs here"}. ${data.live ? "Following; last read" : "Made"} ${data.generated}.`;
   const list = document.getElementById("studies");
   const shown = list.querySelector("input")?.value ?? "";
-  const buttons = data.studies.filter((study) => study.name.toLowerCase().includes(shown.toLowerCase())).map((study) => element("button", { "aria-current": String(study === current()), onclick: () => { location.hash = encodeURIComponent(study.name); } }, study.name, element("span", {}, String(study.runs.length))));
+  const chosen = current();
+  const all = data.studies.length > 1 ? [{ ...EVERYTHING, hash: "", runs: data.studies.flatMap((study) => study.runs) }] : [];
+  const buttons = [...all, ...data.studies].filter((study) => study.name.toLowerCase().includes(shown.toLowerCase())).map((study) => element("button", { "aria-current": String(study.name === chosen.name && Boolean(study.overview) === Boolean(chosen.overview)), onclick: () => { location.hash = study.hash ?? encodeURIComponent(study.name); } }, study.name, element("span", {}, String(study.runs.length))));
   list.querySelectorAll("button").forEach((button) => button.remove());
-  if (data.studies.length > 8 && !list.querySelector("input")) list.append(element("input", { type: "search", placeholder: "find a study", "aria-label": "find a study", oninput: overview }));
+  if (data.studies.length > 8 && !list.querySelector("input")) list.append(element("input", { type: "search", placeholder: "find a study", "aria-label": "find a study", oninput: contents }));
   list.append(...buttons);
 };
 
 // Draws the chosen study; `focus` names what the reader is at, which keeps its place.
 const render = (focus) => {
   const study = current();
-  overview();
+  contents();
   const place = document.getElementById("study"), scrolls = [...place.querySelectorAll(".scroll")].map((each) => each.scrollTop), top = window.scrollY;
   place.querySelectorAll("[data-plot]").forEach((each) => Plotly.purge(each));
   if (!study) { place.replaceChildren(element("p", {}, "No runs were found. dlexp train makes one.")); return; }
   const state = stateOf(study), runs = filtered(study, state), drawn = runs.filter((run) => !state.hidden.has(run.path));
   waiting = [];
-  const sections = [factorSection(study, state, drawn), curveSection(study, state, drawn), findingsSection(study, state), reportedSection(study), tableSection(study, state, runs),
+  const sections = study.overview ? [studiesSection(), tableSection(study, state, runs), detailSection(study, state)] : [factorSection(study, state, drawn), curveSection(study, state, drawn), findingsSection(study, state), reportedSection(study), tableSection(study, state, runs),
     detailSection(study, state), confusionSection(study, state, drawn), gradientSection(study, state, drawn),
     study.boundary && element("section", { id: "boundary" }, element("h3", {}, "Decision boundaries"), element("img", { src: `data:image/png;base64,${study.boundary}`, alt: "decision boundaries of the runs" }))];
   place.replaceChildren(element("h2", {}, study.name), cards(study, state) ?? "", ...sections.filter(Boolean));

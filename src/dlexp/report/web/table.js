@@ -37,18 +37,18 @@ const tableSection = (study, state, runs) => {
     return state.sort.down && !missing ? -order : order;
   });
   const filters = [["status", (run) => run.status], ...study.varied.map((key) => [key, (run) => run.settings[key] ?? ""])].map(([key, value]) => {
-    const values = [...new Set(study.runs.map(value))].sort(compared);
+    const values = [...new Set(study.runs.map(value))].filter((each) => each !== "").sort(compared);
     return values.length > 1 && select(key, [["", "all"], ...values.map((each) => [each, each])], state.filters[key] ?? "", (chosen) => { state.filters[key] = chosen; render(); });
   });
   const sort = (column) => { state.sort = { name: column.name, down: state.sort.name === column.name ? !state.sort.down : Boolean(column.number) }; render(); };
-  const head = element("tr", {}, element("th", {}, ""), columns.map((column) => element("th", { class: column.number ? "number" : "",
+  const head = element("tr", {}, !study.overview && element("th", {}, ""), columns.map((column) => element("th", { class: column.number ? "number" : "",
     "aria-sort": state.sort.name === column.name ? (state.sort.down ? "descending" : "ascending") : undefined }, element("button", { onclick: () => sort(column) }, column.name))));
   const body = sorted.map((run) => {
     const tick = element("input", { type: "checkbox", checked: !state.hidden.has(run.path), "aria-label": `draw ${run.time}`,
       onclick: (event) => event.stopPropagation(), onchange: (event) => { state.hidden[event.target.checked ? "delete" : "add"](run.path); render(); } });
     return element("tr", { tabindex: 0, class: state.run === run.path ? "chosen" : "", "data-run": run.path, onclick: () => { state.run = run.path; render("details"); },
       onkeydown: (event) => { if (event.key === "Enter") { state.run = run.path; render("details"); } } },
-    element("td", {}, tick), columns.map((column) => {
+    !study.overview && element("td", {}, tick), columns.map((column) => {
       const value = column.value(run);
       const shown = column.name === "status" ? element("span", { class: `status ${run.status}` }, run.status) : column.shown ? column.shown(value) : column.number ? String(number(value)) : String(value ?? "");
       return element("td", { class: column.number ? "number" : "" }, shown);
@@ -57,7 +57,7 @@ const tableSection = (study, state, runs) => {
   const all = (on) => () => { runs.forEach((run) => state.hidden[on ? "delete" : "add"](run.path)); render(); };
   return element("section", { id: "runs" }, element("h3", {}, runs.length === study.runs.length ? `${runs.length} runs` : `${runs.length} of ${study.runs.length} runs`),
     element("div", { class: "controls" }, filters, element("label", {}, "Search", element("input", { type: "search", value: state.search, id: "search", oninput: (event) => { state.search = event.target.value; render("search"); } })),
-      element("button", { class: "plain", onclick: all(true) }, "draw all"), element("button", { class: "plain", onclick: all(false) }, "draw none")),
+      !study.overview && [element("button", { class: "plain", onclick: all(true) }, "draw all"), element("button", { class: "plain", onclick: all(false) }, "draw none")]),
     element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), element("tbody", {}, body))),
-    element("p", { class: "soft" }, "Filters and ticks say which runs the plots show. A click on a run opens it below."));
+    element("p", { class: "soft" }, study.overview ? "A click on a run opens it below." : "Filters and ticks say which runs the plots show. A click on a run opens it below."));
 };

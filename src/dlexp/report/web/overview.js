@@ -1,0 +1,30 @@
+// All studies in a line each, and all their runs in one table: where a report of several studies begins.
+const EVERYTHING = { overview: true, name: "All runs", factors: [], by_strength: [], findings: {}, differing: [], metrics: [] };
+
+const everything = () => {
+  const runs = data.studies.flatMap((study) => study.runs.map((run) => ({ ...run, settings: { ...run.settings, study: study.name } })));
+  const varied = [...new Set(["study", ...data.studies.flatMap((study) => study.varied)])].slice(0, 12);
+  return { ...EVERYTHING, varied, differing: varied, runs };
+};
+
+const bestOf = (study) => {
+  const metric = study.metrics[0];
+  const finding = study.findings[metric];
+  if (finding) {
+    const [name, estimate] = finding.combinations[0] ?? finding.effects[0].settings[0];
+    return [words(metric), name, plusMinus(estimate)];
+  }
+  const values = study.runs.map((run) => run.figures[metric]).filter((value) => typeof value === "number");
+  if (!values.length) return ["", "", ""];
+  const spread = values.length > 1 ? `${number(mean(values))} over ${values.length} runs` : number(values[0]);
+  return [words(metric), "", spread];
+};
+
+const studiesSection = () => element("section", { id: "overview" }, element("h3", {}, `${data.studies.length} studies`), element("div", { class: "wide" }, element("table", {},
+  element("thead", {}, element("tr", {}, ["study", "runs", "", "best setting", "mean ± std over seeds"].map((text) => element("th", {}, text)))),
+  element("tbody", {}, data.studies.map((study) => {
+    const [metric, name, value] = bestOf(study);
+    const open = () => { location.hash = encodeURIComponent(study.name); };
+    const cells = [study.name, String(study.runs.length), metric, name, value];
+    return element("tr", { tabindex: 0, onclick: open, onkeydown: (event) => { if (event.key === "Enter") open(); } }, cells.map((cell) => element("td", {}, cell)));
+  })))));
