@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,21 @@ from dlexp.rundir import RunDirectory, find_runs
 
 REPORT = Path("outputs/report")
 HOSTILE = "<script>alert(1)</script>"
+
+
+DRAW = paper.draw
+
+
+@pytest.fixture(autouse=True)
+def sketches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but not rendered: that takes half a second each, and one test does it."""
+
+    def sketch(way: Callable[[], object], stem: Path) -> None:
+        way()
+        for ending in ("png", "svg"):
+            stem.with_name(f"{stem.name}.{ending}").touch()
+
+    monkeypatch.setattr(paper, "draw", sketch)
 
 
 def runs() -> list[RunDirectory]:
@@ -31,10 +47,13 @@ def study(**changes: object) -> list[RunDirectory]:
     ]  # fmt: skip
 
 
-def test_the_report_is_a_page_pictures_a_table_and_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_is_a_page_pictures_a_table_and_a_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paper, "draw", DRAW)
     made = study()
     assert cli.main(["report"]) == 0
-    assert "6 runs in 1 studies: outputs/report/index.html" in capsys.readouterr().out
+    assert "6 runs in 1 study: outputs/report/index.html" in capsys.readouterr().out
     drawn = {path.name for path in (REPORT / "figures").iterdir()}
     assert drawn == {f"study_{what}.{end}" for what in ("curves", "factors", "confusion_matrix", "gradients")
                      for end in ("png", "svg")}  # fmt: skip
@@ -140,7 +159,7 @@ def test_nothing_in_a_run_directory_gets_out_of_its_place() -> None:
     """Names with slashes, dots and markup: in file names, in the text, in the page's data."""
     run = train("name=study")
     config = run.read_config()
-    config["name"] = f"../../{HOSTILE}|$x$"
+    config["name"] = f"../../{HOSTILE}|$x${{script}}{{plotly}}{{data}}"
     run.write_config(config)
     write(runs, REPORT)
     assert {path.parent for path in Path().rglob("*.svg")} == {REPORT / "figures"}
@@ -149,6 +168,69 @@ def test_nothing_in_a_run_directory_gets_out_of_its_place() -> None:
     data = page.split('id="data">')[1].split("</script>")[0]
     assert "<" not in data and json.loads(data)["studies"][0]["name"] == config["name"]
     assert page.count("<script>alert") == 0
+
+
+def test_settings_of_any_kind_are_drawn() -> None:
+    for sizes in ("[16,8]", "[8,4]", "[16]"):
+        train(f"model.hidden_sizes={sizes}", "name=sizes")
+    assert cli.main(["report"]) == 0
+    assert (REPORT / "figures" / "sizes_factors.png").exists()
+
+
+def test_a_heat_map_s_cells_are_found_by_their_settings() -> None:
+    """Not by a text that joins them: `a, b` with `c` is not `a` with `b, c`."""
+    runs = [
+        {"keys": {"x": x, "y": y}, "figures": {"test/accuracy": value}}
+        for x, y, value in (("a, b", "c", 0.1), ("a", "b, c", 0.9), ("a, b", "b, c", 0.2), ("a", "c", 0.3))
+    ]
+    found = studies.Study("s", runs, ["x", "y"], ["x", "y"], ["x", "y"], ["test/accuracy"], {})
+    texts = [text.get_text() for text in paper.heat_map(found).axes[0].texts]
+    assert texts == ["0.100", "0.200", "0.300", "0.900"]
+
+
+def test_a_killed_run_does_not_stay_running() -> None:
+    run = train("name=going")
+    with run.locked():
+        run.write_status("running", epoch=1)
+        assert collect.collect([run], REPORT / ".cache.json")[0]["status"] == "running"
+    assert collect.collect([run], REPORT / ".cache.json")[0]["status"] == "interrupted"
+
+
+def test_pictures_are_the_study_s_own_and_go_with_it() -> None:
+    short, long = train("name=iris"), train("name=iris_mlp")
+    write(runs, REPORT)
+    text = (REPORT / "report.md").read_text()
+    assert "iris_mlp_" not in text.split("## iris_mlp")[0] and "iris_curves" in text
+    write(lambda: [short], REPORT)
+    assert not list((REPORT / "figures").glob("iris_mlp_*")) and long.path.exists()
+
+
+def test_a_folder_of_somebody_s_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    train("epochs=1")
+    Path("homework").mkdir()
+    Path("homework/report.md").write_text("mine")
+    assert cli.main(["report", "--to", "homework"]) == 2
+    assert "report.md is there already, and no report made it" in capsys.readouterr().err
+    assert Path("homework/report.md").read_text() == "mine"
+    Path("a_file").touch()
+    assert cli.main(["report", "--to", "a_file"]) == 2 and cli.main(["report", "a_file"]) == 2
+
+
+@pytest.mark.parametrize("name", ["boundary.csv", "points.csv", "metrics.csv", "confusion_matrix.csv", "result.json",
+                                  "status.json", "gradients.csv", "config.yaml", "environment.json"])  # fmt: skip
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "binary", "a folder"])
+def test_a_damaged_file_costs_one_run_at_most(name: str, damage: str) -> None:
+    whole = train("dataset=playground", "name=whole", "epochs=1")
+    run = train("dataset=playground", "name=broken", "epochs=1", "log_gradients=true")
+    content = (run.path / name).read_bytes()
+    (run.path / name).unlink()
+    if damage == "a folder":
+        (run.path / name).mkdir()
+    elif damage != "gone":
+        damaged = {"empty": b"", "cut": content[: len(content) // 2], "binary": b"\x00\xff\xfe" * 40}
+        (run.path / name).write_bytes(damaged[damage])
+    found = write(runs, REPORT)
+    assert any(each["path"] == str(whole.path) and each["status"] == "finished" for s in found for each in s.runs)
 
 
 def test_hoda_s_digits_are_persian() -> None:

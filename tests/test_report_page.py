@@ -10,6 +10,7 @@ import pytest
 from conftest import start, train
 from test_report import HOSTILE, REPORT, runs, study
 
+from dlexp.report import paper
 from dlexp.report.write import write
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -38,6 +39,12 @@ def page(browser: "playwright.Browser") -> Iterator["playwright.Page"]:
     context.close()
 
 
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files beside the page take longer to draw than the page to test."""
+    monkeypatch.setattr(paper, "figures", lambda study: {})
+
+
 def show(page: "playwright.Page", name: str = "") -> None:
     page.goto((REPORT / "index.html").absolute().as_uri() + (f"#{name}" if name else ""))
     page.wait_for_selector("#runs")
@@ -61,7 +68,7 @@ def test_runs_are_sorted_filtered_and_drawn(page: "playwright.Page") -> None:
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("test accuracy")
     page.get_by_label("each run").check()
     assert len(traces(page, "curve-accuracy")) == 12, "train and test of six runs"
-    page.locator("#runs").get_by_label("model.activation").select_option("tanh")
+    page.locator("#runs").get_by_label("model.activation", exact=True).select_option("tanh")
     assert page.locator("tbody tr[data-run]").count() == 3 and len(traces(page, "curve-accuracy")) == 6
     page.locator("tbody tr[data-run] input").first.uncheck()
     assert len(traces(page, "curve-accuracy")) == 4
@@ -125,12 +132,32 @@ def test_several_studies_begin_with_all_of_them(page: "playwright.Page") -> None
     write(runs, REPORT)
     show(page)
     assert page.locator("h2").inner_text() == "All runs" and page.locator("tbody tr[data-run]").count() == 7
-    page.locator("#runs").get_by_label("study").select_option("other")
+    page.locator("#runs").get_by_label("study", exact=True).select_option("other")
     assert page.locator("tbody tr[data-run]").count() == 1
     page.locator("#overview tbody tr").filter(has_text="study").first.click()
     assert page.locator("h2").inner_text() == "study" and page.locator("tbody tr[data-run]").count() == 6
     page.get_by_role("button", name="All runs").click()
     assert page.locator("#overview").count() == 1
+
+
+def test_a_control_keeps_the_focus(page: "playwright.Page") -> None:
+    study()
+    write(runs, REPORT)
+    show(page)
+    page.locator("#curves").get_by_label("log scale").focus()
+    page.keyboard.press("Space")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "log scale"
+    page.locator("tbody tr[data-run]").nth(2).focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#details").count() == 1
+    assert page.evaluate("document.activeElement.dataset.run") == page.locator("tr.chosen").get_attribute("data-run")
+
+
+def test_an_address_that_is_none_opens_the_beginning(page: "playwright.Page") -> None:
+    study()
+    write(runs, REPORT)
+    show(page, "100%")
+    assert page.locator("h2").inner_text() == "study"
 
 
 def test_no_name_is_markup(page: "playwright.Page") -> None:
@@ -173,18 +200,27 @@ def test_runs_in_any_state_are_there(page: "playwright.Page") -> None:
 
 
 def test_a_live_page_follows_new_runs(page: "playwright.Page") -> None:
-    train("seed=1", "name=going")
+    """From before there is any run, to cards and findings; what was typed stays, and the end is told."""
+    Path("outputs").mkdir()
     process = start("report", "--live")
     try:
-        assert process.stdout is not None and "1 runs in 1 studies" in process.stdout.readline()
-        show(page)
-        assert page.locator("tbody tr[data-run]").count() == 1
-        train("seed=2", "name=going")
-        page.wait_for_selector("tbody tr[data-run] >> nth=1", timeout=60_000)
+        assert process.stdout is not None and "0 runs in 0 studies" in process.stdout.readline()
+        page.goto((REPORT / "index.html").absolute().as_uri())
+        assert "No runs were found" in page.locator("main").inner_text()
+        train("seed=1", "name=going")
+        page.wait_for_selector("tbody tr[data-run]", timeout=60_000)
+        page.locator("#search").press_sequentially("go")
+        for activation in ("tanh", "relu"):
+            train("seed=2", "name=going", f"model.activation={activation}")
+        page.wait_for_selector("tbody tr[data-run] >> nth=2", timeout=60_000)
+        page.keyboard.type("ing")
+        assert page.locator("#search").input_value() == "going"
+        assert page.locator(".card").count() == 1 and page.locator("#findings li").count() == 1
     finally:
         process.send_signal(2)
         process.communicate()
     assert process.returncode == 130
+    page.locator("#summary").filter(has_text="Made").wait_for(timeout=60_000)
 
 
 def test_the_page_is_one_file_that_loads_nothing(page: "playwright.Page") -> None:

@@ -25,6 +25,7 @@ BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
 IDENTITY, TRAJECTORIES = "identity.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
+LARGEST = 1e300  # of a figure that something can be reckoned with; NaN is not within it either
 COSTS = ("training_seconds", "parameters", "epochs")  # of result.json, beside its metrics
 
 
@@ -91,7 +92,7 @@ class RunDirectory:
     def is_locked(self) -> bool:
         """Whether a process is working on the run now."""
         path = self.path / "lock"
-        if not path.exists():
+        if not path.is_file():
             return False
         with path.open() as file:
             try:
@@ -132,7 +133,7 @@ class RunDirectory:
             raise UserError(f"{self.path / 'result.json'} is damaged: `final` has no splits.")
         figures = {f"{split}/{name}": value for split, each in final.items() for name, value in each.items()}
         figures |= {key: result.get(key) for key in COSTS}
-        return {key: value for key, value in figures.items() if isinstance(value, int | float)}
+        return {k: v for k, v in figures.items() if isinstance(v, int | float) and -LARGEST < v < LARGEST}
 
     @property
     def holds_identity(self) -> bool:
@@ -141,7 +142,7 @@ class RunDirectory:
 
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
         """Write strict JSON: a number that is not finite becomes null."""
-        text = json.dumps(_strict(content), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        text = json.dumps(strict(content), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         self.write_atomically(name, text.encode(), durable=durable)
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -150,7 +151,7 @@ class RunDirectory:
             content = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(f"{self.path} has no {name}.") from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise UserError(f"{self.path / name} is damaged: {error}.") from None
         if not isinstance(content, dict):
             raise UserError(f"{self.path / name} is damaged: it is not an object.")
@@ -279,11 +280,12 @@ def now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
+    """Return a value as strict JSON can hold it: what is not a finite number is None, keys are texts."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     return value

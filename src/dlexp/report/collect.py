@@ -1,6 +1,7 @@
 """Everything of a run that a report shows, read once: what has not changed since is taken from a cache."""
 
 import base64
+import csv
 import dataclasses
 import itertools
 import json
@@ -12,19 +13,26 @@ from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
 from dlexp.report.text import reported
 from dlexp.rundir import (
+    BOUNDARY,
     CONFUSION,
     EVALUATIONS,
     GRADIENTS,
     METRICS,
+    POINTS,
     STEPS,
     WRONG,
     WRONG_IMAGES,
     RunDirectory,
+    strict,
 )
 
 VERSION = 1  # of what the cache holds
 MOST_POINTS = 300  # of a curve: more than a screen shows of it
-WATCHED = ("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, WRONG)
+WATCHED = (
+    *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),
+    *(GRADIENTS, BOUNDARY, POINTS, WRONG, WRONG_IMAGES),
+)
+DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError)
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
@@ -34,16 +42,16 @@ Facts = dict[str, Any]  # plain values, as JSON has them
 def collect(runs: Iterable[RunDirectory], cache: Path) -> list[Facts]:
     """Return each run's facts; `cache` remembers those of runs whose files are as they were."""
     known = _read_cache(cache)
-    facts = {}
+    facts: dict[str, dict[str, Any]] = {}
     for run in runs:
-        path, stamp = str(run.path.absolute()), _stamp(run)
+        path, stamp = str(run.path.resolve()), _stamp(run)
         old = known.get(path)
-        if old is None or old["stamp"] != stamp or run.is_locked():
+        if old is None or old["stamp"] != stamp or old["facts"]["status"] == "running" or run.is_locked():
             old = {"stamp": stamp, "facts": read(run)}
-        facts[path] = old
+        facts[path] = {"stamp": stamp, "facts": {**old["facts"], "path": str(run.path)}}
     if facts != known:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"version": VERSION, "runs": facts}, ensure_ascii=False).encode()
+        content = json.dumps({"version": VERSION, "runs": facts}).encode()
         RunDirectory(cache.parent).write_atomically(cache.name, content, durable=False)
     return [each["facts"] for each in facts.values()]
 
@@ -53,22 +61,33 @@ def read(run: RunDirectory) -> Facts:
     facts: Facts = {"path": str(run.path), "time": run.path.name, "name": run.path.parent.name, "error": ""}
     facts |= {"keys": {}, "figures": {}, "curves": {}, "record": None, "status": "damaged"}
     try:
-        status = run.status()
-        facts |= {"status": status.get("status", "unknown"), "epoch": status.get("epoch"), "keys": run.keys()}
-        facts |= {"error": str(status.get("error", "")), "name": str(facts["keys"].get("name", facts["name"]))}
-        if run.holds_identity:
-            return facts | {"sides": run.read_json("result.json")["sides"]}
-        facts["curves"] = curves(run, METRICS)
-        for name, table in (("steps", STEPS), ("evaluations", EVALUATIONS)):
-            facts[name] = curves(run, table)
-        if (run.path / "environment.json").exists():
-            notes = run.read_json("environment.json")
-            facts |= {"command": notes.get("command"), "environment": {key: notes.get(key) for key in TOLD}}
-        if (run.path / "result.json").exists():
-            facts |= _of_result(run)
-    except (UserError, KeyError, ValueError, TypeError, AttributeError) as error:
-        facts |= {"status": "damaged", "error": str(error) if isinstance(error, UserError) else repr(error)}
-    return facts
+        return dict(json.loads(json.dumps(strict(_read(run, dict(facts))), default=str)))
+    except DAMAGE as error:
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return {**facts, **_as_far_as_it_goes(run), "status": "damaged", "error": reason}
+
+
+def _as_far_as_it_goes(run: RunDirectory) -> Facts:
+    """The config's keys of a run of which something else is damaged: they say what study it is of."""
+    try:
+        keys = json.loads(json.dumps(strict(run.keys()), default=str))
+    except DAMAGE:
+        return {}
+    return {"keys": keys, "name": str(keys.get("name"))}
+
+
+def _read(run: RunDirectory, facts: Facts) -> Facts:
+    status = run.status()
+    facts |= {"status": status["status"], "epoch": status["epoch"], "keys": run.keys()}
+    facts |= {"error": str(status.get("error", "")), "name": str(facts["keys"].get("name", facts["name"]))}
+    if run.holds_identity:
+        return facts | {"sides": run.read_json("result.json")["sides"]}
+    for name, table in (("curves", METRICS), ("steps", STEPS), ("evaluations", EVALUATIONS)):
+        facts[name] = curves(run, table)
+    if (run.path / "environment.json").exists():
+        notes = run.read_json("environment.json")
+        facts |= {"command": notes.get("command"), "environment": {key: notes.get(key) for key in TOLD}}
+    return facts | (_of_result(run) if (run.path / "result.json").exists() else {})
 
 
 def _of_result(run: RunDirectory) -> Facts:
@@ -115,7 +134,7 @@ def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
     Of a table that a run is writing, a last row that is not whole is left out.
     """
     path = run.path / table
-    if not path.exists():
+    if not path.is_file():
         return {}
     text = path.read_text(encoding="utf-8", errors="replace")
     header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -42,11 +43,8 @@ def page(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool 
         "plotly": plotly,
         "script": script,
     }
-    text = (web / "page.html").read_text(encoding="utf-8")
-    for name, part in parts.items():
-        before, _, after = text.partition(f"{{{name}}}")
-        text = before + part + after
-    return text
+    template = re.split(r"\{(policy|style|data|plotly|script)\}", (web / "page.html").read_text(encoding="utf-8"))
+    return "".join(parts[text] if i % 2 else text for i, text in enumerate(template))
 
 
 def as_json(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool) -> str:
@@ -94,7 +92,8 @@ def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str,
     kept = ("path", "time", "status", "epoch", "error", "figures", "selected", "confusion", "gradients", "environment")
     wanted = (*kept, "reported", "sides", *["wrong"] * with_images)
     shown = {key: run[key] for key in wanted if run.get(key) is not None}
-    command = [str(word) for word in run.get("command") or []][1:]
+    words = run.get("command")
+    command = [str(word) for word in words][1:] if isinstance(words, list) else []
     typed = shlex.join(["dlexp", *command]) if command[:1] in (["train"], ["resume"]) else ""
     curves = {name: _rounded(thinned(run[name], most)) for name in CURVES if run.get(name)}
     repeat = f"dlexp train --config {shlex.quote(run['path'] + '/config.yaml')}"

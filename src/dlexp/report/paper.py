@@ -1,8 +1,7 @@
 """A study's pictures for a paper or a homework, drawn from the facts that the page shows."""
 
 import io
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,37 +20,42 @@ STYLE |= {"grid.alpha": 0.3, "text.parse_math": False}  # a class may be called 
 MOST_BOUNDARIES = 24
 
 
-def figures(study: Study) -> dict[str, "Figure"]:
-    """Return the figures that the study has something for, by what they show."""
+def figures(study: Study) -> dict[str, Callable[[], "Figure"]]:
+    """Return ways to draw what the study has something for, by what it shows."""
+    ways: dict[str, Callable[[], Figure]] = {}
+    if any(len(run["curves"].get("epoch", ())) > 1 for run in study.runs):
+        ways["curves"] = lambda: curves(study)
+    if study.factors and study.metrics:
+        ways["factors"] = lambda: factors(study)
+    if len(study.factors) > 1 and study.metrics:
+        ways["heat_map"] = lambda: heat_map(study)
+    if best := next((run for run in best_first(study) if "confusion" in run), None):
+        ways["confusion_matrix"] = lambda: confusion(study, best)
+    if layered := [run for run in study.runs if run.get("gradients")]:
+        ways["gradients"] = lambda: sweeps.gradients(_of_one_seed(study, layered))
+    if seen := [run for run in study.runs if run["record"] and (Path(run["path"]) / BOUNDARY).is_file()]:
+        ways["boundary"] = lambda: sweeps.boundaries(_of_one_seed(study, seen)[:MOST_BOUNDARIES])
+    return ways
+
+
+def draw(way: Callable[[], "Figure"], stem: Path) -> None:
+    """Draw a figure, and write it as PNG and as SVG, whose letters are outlines: every reader shows them alike."""
     import matplotlib
 
-    drawn: dict[str, Figure] = {}
     with matplotlib.rc_context(STYLE):
-        if any(len(run["curves"].get("epoch", ())) > 1 for run in study.runs):
-            drawn["curves"] = curves(study)
-        if study.factors and study.metrics:
-            drawn["factors"] = factors(study)
-        if len(study.factors) > 1 and study.metrics:
-            drawn["heat_map"] = heat_map(study)
-        best = next((run for run in best_first(study) if "confusion" in run), None)
-        if best is not None:
-            drawn["confusion_matrix"] = confusion_matrix(best["confusion"]["names"], best["confusion"]["counts"])
-            chosen = ", ".join(settings(best, study.varied).values())
-            drawn["confusion_matrix"].suptitle(f"{study.name} {chosen}".strip(), fontsize=9)
-        if any("gradients" in run for run in study.runs):
-            drawn["gradients"] = sweeps.gradients(_of_one_seed(study, [r for r in study.runs if "gradients" in r]))
-        if seen := [run for run in study.runs if (Path(run["path"]) / BOUNDARY).exists()]:
-            drawn["boundary"] = sweeps.boundaries(_of_one_seed(study, seen)[:MOST_BOUNDARIES])
-    return drawn
+        figure = way()
+        for ending in ("png", "svg"):
+            content = io.BytesIO()
+            metadata: Any = {"Date": None} if ending == "svg" else None  # the same figure is the same file
+            figure.savefig(content, format=ending, dpi=200, metadata=metadata)
+            RunDirectory(stem.parent).write_atomically(f"{stem.name}.{ending}", content.getvalue(), durable=False)
 
 
-def save(figure: "Figure", stem: Path) -> None:
-    """Write a figure as PNG and as SVG, whose letters are outlines: every reader shows them alike."""
-    for ending in ("png", "svg"):
-        content = io.BytesIO()
-        metadata: Any = {"Date": None} if ending == "svg" else None  # the same figure is the same file
-        figure.savefig(content, format=ending, dpi=200, metadata=metadata)
-        RunDirectory(stem.parent).write_atomically(f"{stem.name}.{ending}", content.getvalue(), durable=False)
+def confusion(study: Study, run: Facts) -> "Figure":
+    """Return a run's confusion matrix under the study's name and the run's settings."""
+    figure = confusion_matrix(run["confusion"]["names"], run["confusion"]["counts"])
+    figure.suptitle(f"{study.name} {', '.join(settings(run, study.varied).values())}".strip(), fontsize=9)
+    return figure
 
 
 def curves(study: Study) -> "Figure":
@@ -115,13 +119,12 @@ def heat_map(study: Study) -> "Figure":
 
     metric, (down, across) = study.metrics[0], by_strength(study)[:2]
     runs = measured(study)
-    rows, columns = list(grouped(runs, [down])), list(grouped(runs, [across]))
-    both = grouped(runs, [down, across])
+    by_row, columns = grouped(runs, [down]), list(grouped(runs, [across]))
+    cells = {row: grouped(same, [across]) for row, same in by_row.items()}
     values = [
-        [_mean([run["figures"][metric] for run in both.get(f"{row}, {column}", ())]) for column in columns]
-        for row in rows
+        [_mean([run["figures"][metric] for run in cells[row].get(column, ())]) for column in columns] for row in by_row
     ]
-    figure = Figure(figsize=(min(WIDTH, 2.2 + 0.8 * len(columns)), 1.2 + 0.36 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(min(WIDTH, 2.2 + 0.8 * len(columns)), 1.2 + 0.36 * len(by_row)), layout="constrained")
     axes = figure.subplots()
     shown = [[float("nan") if value is None else value for value in line] for line in values]
     image = axes.imshow(shown, cmap="cividis" if study.higher_is_better else "cividis_r", aspect="auto")
@@ -133,7 +136,7 @@ def heat_map(study: Study) -> "Figure":
             axes.text(j, i, text, ha="center", va="center", color="black" if light else "white", fontsize=8)
     axes.grid(visible=False)
     axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_yticks(range(len(by_row)), by_row)
     axes.set(xlabel=across, ylabel=down)
     figure.colorbar(image, label=metric.replace("/", " ").replace("_", " "))
     return figure
@@ -144,9 +147,10 @@ def grouped(runs: Iterable[Facts], keys: Sequence[str]) -> dict[str, list[Facts]
     groups: dict[str, list[Facts]] = {}
     for run in runs:
         groups.setdefault(", ".join(settings(run, [key]).get(key, "–") for key in keys), []).append(run)
-    if all(re.fullmatch(r"[-+.\de]+", name) for name in groups):
+    try:
         return dict(sorted(groups.items(), key=lambda group: float(group[0])))
-    return groups
+    except ValueError:  # words
+        return groups
 
 
 def band(curves: Sequence[Mapping[str, Sequence[float | None]]], column: str) -> tuple[list[Any], ...]:

@@ -109,4 +109,4 @@ def _chosen(values: Mapping[str, Sequence[str]], differing: Sequence[str]) -> li
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
+    return json.dumps(value, sort_keys=True)

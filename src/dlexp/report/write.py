@@ -1,60 +1,102 @@
 """Run directories → the report's folder: page, pictures, summary.csv, report.md. What has not changed is kept."""
 
 import csv
+import fcntl
 import hashlib
 import html
 import io
 import json
 import re
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dlexp.compare import tables
+from dlexp.errors import UserError
 from dlexp.report import paper
-from dlexp.report.collect import collect
+from dlexp.report.collect import DAMAGE, collect
 from dlexp.report.page import as_json, page
 from dlexp.report.studies import Study, settings, studies
 from dlexp.rundir import RunDirectory
 
-CACHE, DRAWN = ".cache.json", ".drawn.json"
+CACHE, DRAWN, LOCK = ".cache.json", ".drawn.json", ".lock"
+OURS = ("index.html", "summary.csv", "report.md")
 EVERY_SECONDS = 2.0
 
+Find = Callable[[], Sequence[RunDirectory]]
 
-def write(find: Callable[[], Sequence[RunDirectory]], folder: Path) -> list[Study]:
-    """Write the report of the runs that `find` finds into `folder`; return its studies."""
-    found = studies(collect(find(), folder / CACHE))
-    names = _file_names(found)
-    _draw(found, names, folder)
-    pictures = {
-        study.name: path.read_bytes()
-        for study in found
-        if (path := folder / "figures" / f"{names[study.name]}_boundary.png").exists()
-    }
-    files = RunDirectory(folder)
-    files.write_atomically("index.html", page(found, pictures).encode(), durable=False)
-    files.write_atomically("summary.csv", summary(found).encode(), durable=False)
-    files.write_atomically("report.md", markdown(found, names, folder).encode(), durable=False)
+
+def write(find: Find, folder: Path) -> list[Study]:
+    """Write the report of the runs that `find` finds into `folder`; return its studies.
+
+    Raises UserError where the folder cannot be written, or holds such files that no report made.
+    """
+    with _held(folder) as files:
+        found = studies(collect(find(), folder / CACHE))
+        pictures = _draw(found, folder)
+        boundaries = {
+            study: (folder / "figures" / name).read_bytes()
+            for study, names in pictures.items()
+            for name in names
+            if name.endswith("_boundary.png")
+        }
+        for name, text in (
+            ("index.html", page(found, boundaries)),
+            ("summary.csv", summary(found)),
+            ("report.md", markdown(found, pictures)),
+        ):
+            files.write_atomically(name, text.encode(errors="replace"), durable=False)
     return found
 
 
-def follow(find: Callable[[], Sequence[RunDirectory]], folder: Path, tell: Callable[[list[Study]], None]) -> None:
+def follow(find: Find, folder: Path, tell: Callable[[list[Study]], None]) -> None:
     """Write a page that follows the runs, until a KeyboardInterrupt; `tell` is called once it can be opened.
 
-    The page reads `live.js` beside it, which is written anew whenever something changed: no server, no port.
+    The page reads `live.js` beside it, which is written anew whenever something changed: no server, no port. At the end
+    the whole report is written, and pages that are open are told that nobody follows any more.
     """
-    files, last, opened = RunDirectory(folder), "", False
-    while True:
-        found = studies(collect(find(), folder / CACHE))
-        facts = json.dumps([run for study in found for run in study.runs], sort_keys=True)
-        if facts != last:
-            text = as_json(found, {}, live=True)
-            files.write_atomically("live.js", f"window.update({text})".encode(), durable=False)
-            if not opened:
-                files.write_atomically("index.html", page(found, {}, live=True).encode(), durable=False)
-                tell(found)
-            last, opened = facts, True
-        time.sleep(EVERY_SECONDS)
+    last = ""
+    try:
+        while True:
+            with _held(folder) as files:
+                found = studies(collect(find(), folder / CACHE))
+                facts = json.dumps([run for study in found for run in study.runs], sort_keys=True)
+                if facts != last:
+                    _tell_pages(files, found, live=True)
+                if not last:
+                    text = page(found, {}, live=True)
+                    files.write_atomically("index.html", text.encode(errors="replace"), durable=False)
+                    tell(found)
+            last = facts
+            time.sleep(EVERY_SECONDS)
+    finally:
+        found = write(find, folder)
+        with _held(folder) as files:
+            _tell_pages(files, found, live=False)
+
+
+def _tell_pages(files: RunDirectory, found: Sequence[Study], *, live: bool) -> None:
+    text = f"window.update({as_json(found, {}, live=live)})"
+    files.write_atomically("live.js", text.encode(errors="replace"), durable=False)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[RunDirectory]:
+    """Make the report's folder, and hold it against other reports, for which they wait."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / LOCK).exists() and (foreign := [name for name in OURS if (folder / name).exists()]):
+            raise UserError(
+                f"--to {folder}: {foreign[0]} is there already, and no report made it. Name another folder."
+            )
+        with (folder / LOCK).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield RunDirectory(folder)
+    except OSError as error:
+        raise UserError(f"--to {folder}: {error.filename} cannot be written: {error.strerror}.") from error
 
 
 def summary(found: Sequence[Study]) -> str:
@@ -72,58 +114,74 @@ def summary(found: Sequence[Study]) -> str:
     return text.getvalue()
 
 
-def markdown(found: Sequence[Study], names: dict[str, str], folder: Path) -> str:
+def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
     """Return the studies in words, with links to their pictures: what a homework could include."""
     parts = ["# Report"]
     for study in found:
         statuses = [run["status"] for run in study.runs]
         counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-        parts.append(f"## {html.escape(study.name)}\n\n{counts}.")
-        metric = next(iter(study.metrics), "")
-        if comparison := study.comparisons.get(metric):
+        parts.append(f"## {html.escape(' '.join(study.name.split()))}\n\n{counts}.")
+        if comparison := study.comparisons.get(next(iter(study.metrics), "")):
             parts.append(tables.markdown(comparison))
         elif study.metrics:
             header = ["run", *study.varied, *study.metrics]
-            rows = [
-                [run["time"], *(settings(run, study.varied).get(k, "–") for k in study.varied),
-                 *(f"{run['figures'].get(k, float('nan')):.4f}" for k in study.metrics)]
-                for run in study.runs if run["figures"]
-            ]  # fmt: skip
+            rows = [_row(study, run) for run in study.runs if run["figures"]]
             parts.append(tables.markdown_table(header, rows))
         for run in study.runs:
             if run.get("reported"):
                 where = ", ".join(f"{key} {value}" for key, value in settings(run, study.varied).items())
-                rows = [[str(cell) for cell in row] for row in run["reported"]]
-                parts.append(tables.markdown_table([where or run["time"], "reported", "measured"], rows))
-        drawn = sorted((folder / "figures").glob(f"{names[study.name]}_*.png"))
-        parts += [f"![{path.stem}](figures/{path.name})" for path in drawn]
+                reported = [[str(cell) for cell in row] for row in run["reported"]]
+                parts.append(tables.markdown_table([where or run["time"], "reported", "measured"], reported))
+        drawn = [name for name in pictures[study.name] if name.endswith(".png")]
+        parts += [f"![{Path(name).stem}](figures/{name})" for name in drawn]
     return "\n\n".join(parts) + "\n"
 
 
-def _draw(found: Sequence[Study], names: dict[str, str], folder: Path) -> None:
-    """Draw the studies that are not as they were when they were drawn last."""
+def _row(study: Study, run: dict[str, Any]) -> list[str]:
+    chosen, figures = settings(run, study.varied), run["figures"]
+    shown = [f"{figures[key]:.4f}" if key in figures else "–" for key in study.metrics]
+    return [run["time"], *(chosen.get(key, "–") for key in study.varied), *shown]
+
+
+def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
+    """Draw the studies that are not as they were when they were drawn last; return each one's pictures.
+
+    What can be drawn of a damaged run is not known before: a picture that fails is said, and left out.
+    """
     place = folder / "figures"
-    place.mkdir(parents=True, exist_ok=True)
+    place.mkdir(exist_ok=True)
     try:
-        drawn = dict(json.loads((folder / DRAWN).read_bytes()))
+        before = dict(json.loads((folder / DRAWN).read_bytes()))
     except (OSError, ValueError, TypeError):  # none yet, or not whole: all are drawn
-        drawn = {}
-    for study in found:
+        before = {}
+    now: dict[str, dict[str, Any]] = {}
+    for study, name in zip(found, _file_names(found), strict=True):
         content = json.dumps([study.name, *study.runs], sort_keys=True).encode()
-        digest, name = hashlib.sha256(content).hexdigest(), names[study.name]
-        if drawn.get(name) == digest:
+        digest = hashlib.sha256(content).hexdigest()
+        known = before.get(name, {})
+        if known.get("digest") == digest and all((place / picture).exists() for picture in known["pictures"]):
+            now[name] = known
             continue
-        for what, figure in paper.figures(study).items():
-            paper.save(figure, place / f"{name}_{what}")
-        drawn[name] = digest
-    RunDirectory(folder).write_atomically(DRAWN, json.dumps(drawn).encode(), durable=False)
+        now[name] = {"digest": digest, "pictures": []}
+        for what, way in paper.figures(study).items():
+            try:
+                paper.draw(way, place / f"{name}_{what}")
+            except (*DAMAGE, OverflowError) as error:
+                print(f"{study.name}: no picture of its {what.replace('_', ' ')}: {error}", file=sys.stderr)
+            else:
+                now[name]["pictures"] += [f"{name}_{what}.png", f"{name}_{what}.svg"]
+    kept = {picture for each in now.values() for picture in each["pictures"]}
+    for picture in {picture for each in before.values() for picture in each["pictures"]} - kept:
+        (place / picture).unlink(missing_ok=True)
+    RunDirectory(folder).write_atomically(DRAWN, json.dumps(now).encode(), durable=False)
+    return {study.name: each["pictures"] for study, each in zip(found, now.values(), strict=True)}
 
 
-def _file_names(found: Sequence[Study]) -> dict[str, str]:
+def _file_names(found: Sequence[Study]) -> list[str]:
     """A name for each study's files, without slashes or whatever else a name may hold."""
-    names: dict[str, str] = {}
+    names: list[str] = []
     for study in found:
-        plain = re.sub(r"[^\w-]+", "_", study.name)[:100] or "study"
+        plain = re.sub(r"[^\w-]+", "_", study.name).encode()[:100].decode(errors="ignore") or "study"
         numbers = ("", *(f"_{i}" for i in range(2, len(found) + 2)))
-        names[study.name] = next(plain + number for number in numbers if plain + number not in names.values())
+        names.append(next(plain + number for number in numbers if plain + number not in names))
     return names

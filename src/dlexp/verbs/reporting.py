@@ -27,16 +27,21 @@ def report(arguments: Sequence[str]) -> int:
     from dlexp.report.write import follow, write
     from dlexp.rundir import RunDirectory, find_runs
 
-    if missing := [path for path in options.paths if not path.exists()]:
-        raise UserError(f"{missing[0]} does not exist.")
+    for path in options.paths:
+        if not path.is_dir():
+            raise UserError(f"{path} {'is no folder' if path.exists() else 'does not exist'}.")
 
     def find() -> list[RunDirectory]:
-        return [run for path in options.paths for run in find_runs(path)]
+        found = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}
+        return list(found.values())
 
     def tell(studies: "list[Study]") -> None:
-        count = sum(len(study.runs) for study in studies)
-        print(f"{count} runs in {len(studies)} studies: {options.to / 'index.html'}", flush=True)
+        runs, count = sum(len(study.runs) for study in studies), len(studies)
+        numbers = f"{runs} run{'s' * (runs != 1)} in {count} {'study' if count == 1 else 'studies'}"
+        print(f"{numbers}: {options.to / 'index.html'}", flush=True)
 
+    if not options.live and not find():
+        raise UserError(f"There is no run in {' or '.join(map(str, options.paths))}: dlexp train makes one.")
     if options.live:
         follow(find, options.to, tell)
     tell(write(find, options.to))

@@ -63,6 +63,7 @@ const curveSection = (study, state, runs) => {
   const tables = [["curves", "epochs"], ["steps", "steps"], ["evaluations", "evaluations"]].filter(([table]) => shown.some((run) => Object.keys(run[table] ?? {}).length));
   const columns = [...new Set(shown.flatMap((run) => Object.keys(run[state.table] ?? {})))];
   const metrics = [...new Set(columns.filter((c) => c.includes("/")).map((c) => c.split("/")[1])), ...(columns.includes("lr") ? ["lr"] : [])];
+  if (!["both", ...metrics].includes(state.metric)) state.metric = "both";
   const chosen = state.metric === "both" ? metrics.filter((metric) => metric !== "lr").slice(0, 2) : [state.metric];
   const axes = state.table === "curves" ? ["epoch", "step", "seconds"] : ["step"];
   if (!axes.includes(state.axis)) state.axis = axes[0];

@@ -6,7 +6,8 @@ const confusionSection = (study, state, runs) => {
   if (!known.length) return null;
   const best = [...known].sort((a, b) => (higherIsBetter(study.metrics[0]) ? -1 : 1) * ((a.figures[study.metrics[0]] ?? 0) - (b.figures[study.metrics[0]] ?? 0)))[0];
   const one = known.find((run) => run.path === state.one) ?? known.find((run) => run.path === state.run) ?? best;
-  const other = known.find((run) => run.path === state.other && run.confusion.names.length === one.confusion.names.length);
+  const comparable = (run) => run !== one && run.confusion.names.join("\n") === one.confusion.names.join("\n");
+  const other = known.find((run) => run.path === state.other && comparable(run));
   const { names, counts } = one.confusion;
   const shares = (matrix) => matrix.map((row) => { const total = row.reduce((a, b) => a + b, 0); return row.map((value) => value / Math.max(1, total)); });
   const mode = other ? "difference" : state.matrix;
@@ -24,7 +25,7 @@ const confusionSection = (study, state, runs) => {
   const options = known.map((run) => [run.path, `${runName(study, run)} (${run.time})`]);
   return element("section", { id: "confusion" }, element("h3", {}, "Confusion matrix, test split"),
     element("div", { class: "controls" }, select("Run", options, one.path, (path) => { state.one = path; render(); }),
-      known.length > 1 && select("minus", [["", "nothing"], ...options], other?.path ?? "", (path) => { state.other = path; render(); }),
+      known.length > 1 && select("minus", [["", "nothing"], ...options.filter(([path]) => comparable(known.find((run) => run.path === path)))], other?.path ?? "", (path) => { state.other = path; render(); }),
       !other && select("as", [["shares", "shares of the true class"], ["counts", "counts"]], state.matrix, (matrix) => { state.matrix = matrix; render(); })),
     target, other && element("p", { class: "soft" }, "Shares of the first run minus those of the second: blue on the diagonal is what it gets right more often."));
 };

@@ -27,7 +27,7 @@ const select = (title, options, chosen, change) =>
     options.map(([value, text]) => element("option", { value, selected: value === chosen }, text))));
 
 const check = (title, on, change) =>
-  element("label", {}, element("input", { type: "checkbox", checked: on, onchange: (event) => change(event.target.checked) }), title);
+  element("label", {}, element("input", { type: "checkbox", checked: on, "aria-label": title, onchange: (event) => change(event.target.checked) }), title);
 
 // Okabe and Ito's colours, which colour-blind readers can tell apart; symbols and dashes do it in grey.
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];

@@ -8,11 +8,12 @@ const cards = (study, state) => {
     const [[best, estimate], second] = effect.settings;
     const about = effect.differences.filter((d) => d.one === best || d.other === best);
     const claims = about.filter((d) => d.claimed && ((d.mean > 0) === higherIsBetter(state.figure) ? d.one : d.other) === best);
-    const open = about.filter((d) => !claims.includes(d)).map((d) => (d.one === best ? d.other : d.one));
+    const lost = about.filter((d) => d.claimed && !claims.includes(d)).map((d) => (d.one === best ? d.other : d.one));
+    const open = about.filter((d) => !d.claimed).map((d) => (d.one === best ? d.other : d.one));
     const gap = second && Math.abs(estimate.mean - second[1].mean);
     const told = claims.length === effect.settings.length - 1
       ? `better than every other; next ${second[0]}, by ${number(gap)}`
-      : effect.differences.every((d) => d.p_value === null) ? `ahead of ${second[0]} by ${number(gap)}; too few seeds to say more` : `highest${claims.length ? `, better than ${claims.map((d) => (d.one === best ? d.other : d.one)).join(", ")}` : ""}; not told from ${open.join(", ")}`;
+      : effect.differences.every((d) => d.p_value === null) ? `ahead of ${second[0]} by ${number(gap)}; too few seeds to say more` : `highest${claims.length ? `, better than ${claims.map((d) => (d.one === best ? d.other : d.one)).join(", ")}` : ""}${open.length ? `; not told from ${open.join(", ")}` : ""}${lost.length ? `; but ${lost.join(", ")} is better over the seeds that both have` : ""}`;
     const text = higherIsBetter(state.figure) ? told : told.replace("highest", "lowest");
     return element("div", { class: `card${claims.length ? "" : " open"}` }, element("span", { class: "soft" }, effect.factor.replace(/\.name$/, "")), element("b", {}, best),
       element("div", {}, `${words(state.figure)} ${plusMinus(estimate)}`), element("div", { class: "soft" }, text), effect.confounders.length > 0 && element("div", { class: "warning" }, `Not controlled: ${effect.confounders.map((each) => each.split(":")[0]).join(", ")} differs too`));

@@ -10,11 +10,23 @@ const initial = (study) => ({
   run: study.runs.length === 1 ? study.runs[0].path : "", one: "", other: "", matrix: "shares", norm: "l2",
 });
 
+const address = () => {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; } // a lone % is no address
+};
+
 // The study that the address names; without one, all of them where there are several.
-const current = () => data.studies.find((study) => study.name === decodeURIComponent(location.hash.slice(1))) ?? (data.studies.length > 1 ? everything() : data.studies[0]);
+const current = () => data.studies.find((study) => study.name === address()) ?? (data.studies.length > 1 ? everything() : data.studies[0]);
+
+// What somebody chose stays, as long as the study has it: a page that follows runs may begin before there is a figure.
 const stateOf = (study) => {
   const key = study.overview ? EVERYTHING : study.name;
-  return states.get(key) ?? states.set(key, initial(study)).get(key);
+  const known = JSON.stringify([study.metrics, study.factors]);
+  const state = states.get(key) ?? initial(study);
+  if (state.known !== known) {
+    const { figure, shade, heat, by } = initial(study);
+    Object.assign(state, { shade, heat, by, known }, study.metrics.includes(state.figure) ? {} : { figure });
+  }
+  return states.set(key, state).get(key);
 };
 
 const reportedSection = (study) => {
@@ -40,6 +52,18 @@ const contents = () => {
   list.append(...buttons);
 };
 
+// Everything is made anew: the control that has the focus is found again by its section and its name.
+const remembered = () => {
+  const active = document.activeElement, section = active?.closest?.("section")?.id;
+  if (!section) return () => {};
+  const name = active.getAttribute("aria-label"), run = active.dataset.run, end = active.selectionEnd;
+  return () => {
+    const again = [...document.querySelectorAll(`#${section} [aria-label], #${section} [data-run]`)].find((each) => (run ? each.dataset.run === run : name && each.getAttribute("aria-label") === name));
+    again?.focus({ preventScroll: true });
+    if (again?.type === "search") again.setSelectionRange(end, end);
+  };
+};
+
 // Draws the chosen study; `focus` names what the reader is at, which keeps its place.
 const render = (focus) => {
   const study = current();
@@ -47,6 +71,7 @@ const render = (focus) => {
   const place = document.getElementById("study"), scrolls = [...place.querySelectorAll(".scroll")].map((each) => each.scrollTop), top = window.scrollY;
   place.querySelectorAll("[data-plot]").forEach((each) => Plotly.purge(each));
   if (!study) { place.replaceChildren(element("p", {}, "No runs were found. dlexp train makes one.")); return; }
+  const restore = remembered();
   const state = stateOf(study), runs = filtered(study, state), drawn = runs.filter((run) => !state.hidden.has(run.path));
   waiting = [];
   const sections = study.overview ? [studiesSection(), tableSection(study, state, runs), detailSection(study, state)] : [factorSection(study, state, drawn), curveSection(study, state, drawn), findingsSection(study, state), reportedSection(study), tableSection(study, state, runs),
@@ -56,7 +81,7 @@ const render = (focus) => {
   waiting.forEach((draw) => draw());
   place.querySelectorAll(".scroll").forEach((each, i) => { each.scrollTop = scrolls[i] ?? 0; });
   window.scrollTo(0, top);
-  if (focus === "search") { const input = document.getElementById("search"); input.focus(); input.setSelectionRange(input.value.length, input.value.length); }
+  restore();
   if (focus === "details") document.getElementById("details")?.scrollIntoView({ block: "nearest" });
 };
 
@@ -64,8 +89,15 @@ window.addEventListener("hashchange", () => { window.scrollTo(0, 0); render(); }
 render();
 
 // A page that follows runs asks for live.js, which is beside it, again and again: no server, and it opens from disk too.
-window.update = (newer) => { if (newer.generated !== data.generated) { data = newer; render(); } };
-if (data.live) setInterval(() => {
-  const script = element("script", { src: `live.js?${Date.now()}`, onload: () => script.remove(), onerror: () => script.remove() });
+window.update = (newer) => {
+  if (newer.generated === data.generated && newer.live === data.live) return;
+  data = newer;
+  render();
+};
+const follow = () => {
+  if (!data.live) return;
+  const again = (script) => { script.remove(); setTimeout(follow, 2000); };
+  const script = element("script", { src: `live.js?${Date.now()}`, onload: () => again(script), onerror: () => again(script) });
   document.head.append(script);
-}, 2000);
+};
+follow();

@@ -42,7 +42,7 @@ const tableSection = (study, state, runs) => {
   });
   const sort = (column) => { state.sort = { name: column.name, down: state.sort.name === column.name ? !state.sort.down : Boolean(column.number) }; render(); };
   const head = element("tr", {}, !study.overview && element("th", {}, ""), columns.map((column) => element("th", { class: column.number ? "number" : "",
-    "aria-sort": state.sort.name === column.name ? (state.sort.down ? "descending" : "ascending") : undefined }, element("button", { onclick: () => sort(column) }, column.name))));
+    "aria-sort": state.sort.name === column.name ? (state.sort.down ? "descending" : "ascending") : undefined }, element("button", { onclick: () => sort(column), "aria-label": `sort by ${column.name}` }, column.name))));
   const body = sorted.map((run) => {
     const tick = element("input", { type: "checkbox", checked: !state.hidden.has(run.path), "aria-label": `draw ${run.time}`,
       onclick: (event) => event.stopPropagation(), onchange: (event) => { state.hidden[event.target.checked ? "delete" : "add"](run.path); render(); } });
@@ -56,7 +56,7 @@ const tableSection = (study, state, runs) => {
   });
   const all = (on) => () => { runs.forEach((run) => state.hidden[on ? "delete" : "add"](run.path)); render(); };
   return element("section", { id: "runs" }, element("h3", {}, runs.length === study.runs.length ? `${runs.length} runs` : `${runs.length} of ${study.runs.length} runs`),
-    element("div", { class: "controls" }, filters, element("label", {}, "Search", element("input", { type: "search", value: state.search, id: "search", oninput: (event) => { state.search = event.target.value; render("search"); } })),
+    element("div", { class: "controls" }, filters, element("label", {}, "Search", element("input", { type: "search", value: state.search, id: "search", oninput: (event) => { state.search = event.target.value; render(); }, "aria-label": "Search" })),
       !study.overview && [element("button", { class: "plain", onclick: all(true) }, "draw all"), element("button", { class: "plain", onclick: all(false) }, "draw none")]),
     element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), element("tbody", {}, body))),
     element("p", { class: "soft" }, study.overview ? "A click on a run opens it below." : "Filters and ticks say which runs the plots show. A click on a run opens it below."));
