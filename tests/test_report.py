@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -216,12 +217,24 @@ def test_a_folder_of_somebody_s_is_left_alone(capsys: pytest.CaptureFixture[str]
     assert cli.main(["report", "--to", "a_file"]) == 2 and cli.main(["report", "a_file"]) == 2
 
 
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two_runs")
+    one, other = (
+        train("dataset=playground", f"name={name}", "epochs=1", "log_gradients=true", f"output_dir={folder}")
+        for name in ("broken", "whole")
+    )
+    one.path.rename(one.path.with_name("1"))
+    other.path.rename(other.path.with_name("2"))
+    return folder
+
+
 @pytest.mark.parametrize("name", ["boundary.csv", "points.csv", "metrics.csv", "confusion_matrix.csv", "result.json",
                                   "status.json", "gradients.csv", "config.yaml", "environment.json"])  # fmt: skip
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "binary", "a folder"])
-def test_a_damaged_file_costs_one_run_at_most(name: str, damage: str) -> None:
-    whole = train("dataset=playground", "name=whole", "epochs=1")
-    run = train("dataset=playground", "name=broken", "epochs=1", "log_gradients=true")
+def test_a_damaged_file_costs_one_run_at_most(name: str, damage: str, two_runs: Path) -> None:
+    shutil.copytree(two_runs, "outputs")
+    run, whole = runs()
     content = (run.path / name).read_bytes()
     (run.path / name).unlink()
     if damage == "a folder":
