@@ -49,7 +49,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "table": set(),
     "rundir": {"table"},
     "checkpoint": {"rundir"},
-    "session": {"build", "checkpoint", "rundir"},
+    "session": {"build", "checkpoint", "rundir", "table"},
     "boundary": {"build", "evaluate", "rundir"},
     "finish": {"boundary", "build", "data", "evaluate", "measures", "rundir", "session"},
     "records": {"build", "evaluate", "models", "rundir", "session"},
@@ -74,7 +74,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "compare": {"rundir", "tabular"},
     "report": {"compare", "rundir", "tabular"},
     "summary": set(),
-    "run": {"build", "checkpoint", "config", "registry", "rundir"},
+    "run": {"build", "checkpoint", "config", "ground", "registry", "rundir"},
     "tasks": {"build", "config", "data", "ground", "registry", "rundir"},
     "worker": {"build", "config", "launch", "loop", "report", "resumption", "rundir", "tasks"},
     "live": {"rundir"},
@@ -97,7 +97,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
         "tasks",
     },
     "verbs": EVERYTHING,
-    "cli": {"verbs"},
+    "cli": {"signals", "verbs"},
     "__init__": EVERYTHING,
 }
 

@@ -53,7 +53,7 @@ def test_with_no_whole_checkpoint_nothing_is_started_anew(capsys: pytest.Capture
         path.write_bytes(b"nothing")
     metrics = (run.path / "metrics.csv").read_bytes()
     assert cli.main(["resume", str(run.path)]) == 2
-    assert "No checkpoint is whole" in capsys.readouterr().err
+    assert "No checkpoint can be used" in capsys.readouterr().err
     assert (run.path / "metrics.csv").read_bytes() == metrics
 
 
@@ -95,7 +95,7 @@ def test_a_config_of_the_user_s_that_is_not_yaml_is_named(capsys: pytest.Capture
 def test_a_metrics_file_that_was_cut_is_refused() -> None:
     run = train("stop_at=1")
     os.truncate(run.path / "metrics.csv", 10)
-    with pytest.raises(UserError, match=r"metrics\.csv is shorter than the checkpoint says"):
+    with pytest.raises(UserError, match=r"metrics\.csv is not as it was when the checkpoint was saved"):
         resume(run)
 
 

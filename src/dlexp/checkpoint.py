@@ -9,6 +9,7 @@ import io
 import pickle
 import random
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,25 +65,36 @@ def load(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
     except pickle.UnpicklingError:
         raise UserError(f"{path} holds more than tensors and plain values, and was not opened.") from None
+    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+        raise UserError(f"{path} is not a checkpoint of dlexp.")
     if state["format"] > FORMAT:
         raise UserError(f"{path} has format {state['format']}, but this dlexp knows {FORMAT}: install a later one.")
     return state
 
 
-def latest(run: RunDirectory) -> tuple[dict[str, Any] | None, list[str]]:
+def latest(
+    run: RunDirectory, check: Callable[[Path, dict[str, Any]], None] = lambda path, state: None
+) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the newest whole checkpoint of a run (None where none was ever written), and warnings of damaged ones.
 
-    Raises UserError where there are checkpoints but none is whole.
+    `check` raises UserError for one that is whole but cannot be used. Raises it where there are some but none can.
     """
     damaged: list[str] = []
     for path in run.checkpoints():
         try:
-            return load(path), [f"Warning: {each} The one before it is used." for each in damaged]
+            check(path, state := load(path))
+            return state, [f"Warning: {each} The checkpoint before it is used." for each in damaged]
         except UserError as error:
             damaged.append(str(error))
     if damaged:
-        raise UserError("No checkpoint is whole: " + " ".join(damaged))
+        raise UserError("No checkpoint can be used: " + " ".join(damaged))
     return None, []
+
+
+def check_experiment(path: Path, state: dict[str, Any], experiment: str) -> None:
+    """Raise UserError for a checkpoint that was saved for another `experiment`, the hash of a run's config."""
+    if state.get("experiment", experiment) != experiment:
+        raise UserError(f"{path} is of another experiment than this run.")
 
 
 def random_state() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dlexp.config import Config
 from dlexp.data.batches import shuffled
 from dlexp.display import Display
 from dlexp.finish import write_results
-from dlexp.ground import environment
+from dlexp.ground import config_sha256, environment
 from dlexp.models.by_hand import ByHand
 from dlexp.records import evaluate_held_out, log_evaluation, log_gradients, log_step, log_units
 from dlexp.resumption import check_same_ground, kept_config
@@ -34,7 +34,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     # --- Everything is built and checked before a directory is made.
     job = build(config)
     config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
-    ground, resumed = environment(job), run is not None
+    ground, kept = environment(job), kept_config(config, run) if run else config.to_mapping()
     if run is not None:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
@@ -50,7 +50,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     with (
         stop,  # from here on a signal is a request
         (run or RunDirectory.create(Path(config.output_dir), config.name)).locked() as run,
-        Session(job, run).recorded() as session,
+        Session(job, run, config_sha256(kept)).recorded() as session,
         Display(config.epochs, steps_per_epoch, session.progress.step) as display,
     ):
         progress, tables = session.progress, session.tables
@@ -61,7 +61,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         if progress.step == 0:
             run.write_json("environment.json", ground)
         # The last file that makes a directory a run that can be resumed.
-        run.write_config(kept_config(config, run) if resumed else config.to_mapping())
+        run.write_config(kept)
         run.write_status("running", **session.whereabouts())
         trace = Trace(session) if config.trace_steps else None
 

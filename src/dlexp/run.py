@@ -55,7 +55,11 @@ class Run:
         """
         from dlexp import checkpoint
         from dlexp.build import build_model, check
+        from dlexp.ground import config_sha256
         from dlexp.registry import import_modules
+
+        def check_origin(path: Path, state: dict[str, Any]) -> None:
+            checkpoint.check_experiment(path, state, config_sha256(self.directory.read_config()))
 
         if best:
             if not (self.path / "checkpoints" / "best.pt").exists():
@@ -64,13 +68,17 @@ class Run:
                     "dataset.validation_fraction=0.1 makes one."
                 )
             state = checkpoint.load(self.path / "checkpoints" / "best.pt")
+            check_origin(self.path / "checkpoints" / "best.pt", state)
         else:
-            newest, warnings = checkpoint.latest(self.directory)
+            newest, warnings = checkpoint.latest(self.directory, check_origin)
             for warning in warnings:
                 print(warning, file=sys.stderr)
             if newest is None:
                 raise UserError(f"{self.path} has no checkpoint yet.")
             state = newest
         model = build_model(check(self.config), import_modules(self.config.imports))
-        model.load_state_dict(state["model"])
+        try:
+            model.load_state_dict(state["model"])
+        except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"The checkpoint in {self.path} is not of this config: {error}") from error
         return model.eval()

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -14,6 +15,7 @@ from dlexp.build import Job
 from dlexp.checkpoint import Progress
 from dlexp.errors import DlexpError, JobError, UserError
 from dlexp.rundir import EVALUATIONS, GRADIENTS, METRICS, STEPS, TRACE, UNITS, RunDirectory
+from dlexp.table import check_head
 
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
 
@@ -21,19 +23,20 @@ _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` go
 class Session:
     """The state of a run: starts anew, or from the run directory's newest whole checkpoint."""
 
-    def __init__(self, job: Job, run: RunDirectory):
-        self.job, self.run = job, run
+    def __init__(self, job: Job, run: RunDirectory, experiment: str):
+        """Raise UserError where the checkpoints are damaged, or of another `experiment`, the hash of a config."""
+        self.job, self.run, self._experiment = job, run, experiment
         self.progress = Progress()
         # Loss, total of the measure and penalty of each step of the epoch, read once at its end.
         self.totals = torch.zeros(3, job.steps_per_epoch, dtype=job.dtype, device=job.device)
         self.best_weights: dict[str, torch.Tensor] | None = None
         self._best_on_disk: int | None = None
-        state, self.warnings = checkpoint.latest(run)
-        if state is None and run.status()["status"] in ("stopped", "finished"):
-            raise UserError(f"{run.path} was saved, but its checkpoints are gone: it cannot go on. Start a new run.")
         try:
+            state, self.warnings = checkpoint.latest(run, self._check)
+            if state is None and run.status()["status"] in ("stopped", "finished"):
+                raise UserError(f"{run.path} was saved, but its checkpoints are gone: start a new run.")
             lengths = self._restore(state) if state is not None else {}
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
         columns = _columns(job)
         self.tables = {name: run.table(name, columns[name], lengths.get(name, 0)) for name in columns}
@@ -52,9 +55,10 @@ class Session:
         job, progress = self.job, self.progress
         if not all(bool(parameter.isfinite().all()) for parameter in job.model.parameters()):
             raise JobError(_not_finite("A weight", progress, self.run))
-        lengths = {name: table.sync() for name, table in self.tables.items()}
+        synced = {name: table.sync() for name, table in self.tables.items()}
         if self.best_weights is not None and self._best_on_disk != progress.best_epoch:
-            checkpoint.save(self.run, {"model": self.best_weights, "progress": asdict(progress)}, name="best.pt")
+            best = {"model": self.best_weights, "progress": asdict(progress), "experiment": self._experiment}
+            checkpoint.save(self.run, best, name="best.pt")
             self._best_on_disk = progress.best_epoch
         state = {
             "model": job.model.state_dict(),
@@ -64,7 +68,9 @@ class Session:
             "progress": asdict(progress),
             "totals": self.totals[:, : progress.position].clone(),
             "best_weights": self.best_weights,
-            "lengths": lengths,
+            "lengths": {name: length for name, (length, _) in synced.items()},
+            "digests": {name: digest for name, (_, digest) in synced.items()},
+            "experiment": self._experiment,
         }
         checkpoint.save(self.run, state, name=f"step_{progress.step:09d}.pt")
         self.run.write_status("running", **self.whereabouts())
@@ -100,6 +106,13 @@ class Session:
             if (explained := _explained(error, self.run)) is not None:
                 raise JobError(explained) from error
             raise
+
+    def _check(self, path: Path, state: dict[str, Any]) -> None:
+        """Raise UserError for a checkpoint of something else, or a table that was changed since it was saved."""
+        checkpoint.check_experiment(path, state, self._experiment)
+        for name, length in state["lengths"].items():
+            if digest := state.get("digests", {}).get(name):
+                check_head(self.run.path / name, length, digest)
 
     def _restore(self, state: dict[str, Any]) -> dict[str, int]:
         job = self.job

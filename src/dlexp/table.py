@@ -1,6 +1,7 @@
 """A table of a run, that a loop appends to and a checkpoint cuts back."""
 
 import csv
+import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -15,18 +16,14 @@ class Table:
     """A CSV file that only grows: rows are buffered, and on disk after `sync`."""
 
     def __init__(self, path: Path, columns: Sequence[str], length: int = 0):
-        """Open an empty table, or go on after the first `length` bytes of one that is there.
-
-        Raises UserError where the file is shorter than that: somebody else changed it.
-        """
-        if length and (not path.exists() or path.stat().st_size < length):
-            raise UserError(f"{path} is shorter than the checkpoint says ({length} bytes): it was changed or deleted.")
+        """Open an empty table, or go on after the first `length` bytes of one that is there (see `digest`)."""
         self.is_new = not length
+        self._digest = hashlib.sha256(_head(path, length))
         self._file: IO[str] = path.open("r+" if length else "w", newline="", encoding="utf-8")
         self._file.truncate(length)
         self._file.seek(length)
         self._columns, self._next_flush = columns, 0.0
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer = csv.writer(self, lineterminator="\n")
         if not length:
             self._writer.writerow(columns)
 
@@ -36,16 +33,21 @@ class Table:
         if time.monotonic() >= self._next_flush:
             self.flush()
 
+    def write(self, text: str) -> None:
+        """Add text, a row as `csv` writes it."""
+        self._digest.update(text.encode())
+        self._file.write(text)
+
     def flush(self) -> None:
         """Let other processes see the rows so far."""
         self._file.flush()
         self._next_flush = time.monotonic() + 1.0
 
-    def sync(self) -> int:
-        """Bring every row to the disk, and return the length in bytes."""
+    def sync(self) -> tuple[int, str]:
+        """Bring every row to the disk; return the length in bytes, and the SHA-256."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        return self._file.tell()
+        return self._file.tell(), self._digest.hexdigest()
 
     def close(self) -> None:
         """Flush and close."""
@@ -55,3 +57,16 @@ class Table:
         """Close after a failure, when what is buffered may not be writable: the last `sync` is what counts."""
         with suppress(OSError):
             self._file.close()
+
+
+def check_head(path: Path, length: int, digest: str) -> None:
+    """Raise UserError where the first `length` bytes of a table have another SHA-256: somebody else changed it."""
+    if hashlib.sha256(_head(path, length)).hexdigest() != digest:
+        raise UserError(f"{path} is not as it was when the checkpoint was saved: it was changed, or is damaged.")
+
+
+def _head(path: Path, length: int) -> bytes:
+    if not length or not path.exists():
+        return b""
+    with path.open("rb") as file:
+        return file.read(length)
