@@ -6,12 +6,24 @@ import sys
 from collections.abc import Sequence
 
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
+from dlexp.signals import Interruption
 from dlexp.verbs import VERBS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; return the exit code: 0 done, 1 a job failed, 2 wrong input, 130 or 143 stopped by a signal."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one verb; return the exit code: 0 done, 1 a job failed, 2 wrong input, 128 + n stopped by signal n."""
+    with Interruption() as interruption:
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        except BaseException:
+            # KeyboardInterrupt, or what a library that was being imported made of it.
+            if interruption.signal is None:
+                raise
+        print("dlexp: interrupted.", file=sys.stderr)
+        return 128 + interruption.signal
+
+
+def _run(arguments: list[str]) -> int:
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
             print(_overview())
@@ -33,9 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"dlexp: {error.filename or 'A file'} could not be written or read: {error.strerror}.", file=sys.stderr)
         return JobError.exit_code
-    except KeyboardInterrupt:
-        print("dlexp: interrupted.", file=sys.stderr)
-        return 130
 
 
 def _overview() -> str:

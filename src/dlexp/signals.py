@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM ask a job to save and stop; a second one ends it at once."""
+"""Signals that end what is under way, in good order. A second one of them ends it at once.
+
+SIGINT is Ctrl-C's, SIGTERM an operating system's or `kill`'s, SIGUSR1 a batch system's before the time is up.
+"""
 
 import os
 import signal
@@ -6,7 +9,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
@@ -33,3 +36,11 @@ class StopRequest:
         if self.signal is not None:
             os._exit(128 + number)  # whatever hangs would hang an orderly end too; the last checkpoint is whole
         self.signal = number
+
+
+class Interruption(StopRequest):
+    """While entered, a signal raises KeyboardInterrupt: where nothing has to be saved, but files to be put away."""
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        super()._handle(number, frame)
+        raise KeyboardInterrupt
