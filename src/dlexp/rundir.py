@@ -87,6 +87,8 @@ class RunDirectory:
             file.write(str(os.getpid()))
             file.flush()
             (self.path / "checkpoints").mkdir(exist_ok=True)
+            for partial in self.path.rglob("*.part"):  # of a process that was killed
+                partial.unlink()
             yield self
 
     def is_locked(self) -> bool:
@@ -210,8 +212,8 @@ class RunDirectory:
         return sorted((self.path / "checkpoints").glob("step_*.pt"), reverse=True)
 
     def keep_checkpoints(self, number: int) -> None:
-        """Delete all but the newest `number` checkpoints, and what a killed process left half written."""
-        for path in [*self.checkpoints()[number:], *(self.path / "checkpoints").glob("*.part")]:
+        """Delete all but the newest `number` checkpoints."""
+        for path in self.checkpoints()[number:]:
             path.unlink()
 
     def write_atomically(self, name: str, content: bytes, *, durable: bool = True) -> None:
@@ -229,7 +231,7 @@ class RunDirectory:
                     file.flush()
                     os.fsync(file.fileno())
             partial.replace(path)
-        except OSError:
+        except BaseException:
             partial.unlink(missing_ok=True)
             raise
         if durable:
