@@ -1,30 +1,25 @@
-"""Trains with the k-th call to the disk going wrong, for every k, and lets the run go on afterwards.
+"""The k-th call to the disk goes wrong, for every k; the run goes on afterwards, to the same end.
 
-python -m robustness.faults KIND HOW FIRST EVERY, from tests/, prints a line of JSON for each trial. Torch is imported
-once: every trial is a fork. After the idea of SQLite's tests, which fail the n-th call at every n (https://www.sqlite.org/testing.html).
+After the idea of SQLite's tests, which fail the n-th call at every n (https://www.sqlite.org/testing.html). Besides:
+files that must not grow beyond a size, and a directory that must not be written.
 """
 
 import builtins
 import errno
+import functools
 import io
 import json
 import os
-import shutil
-import sys
+import resource
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"
-
-import torch
+from robustness.forks import Child, Trial, prepare
 from test_resume import KINDS, assert_same_end
 
 from dlexp import cli
-from dlexp.build import build, check
-from dlexp.config import load_config
-from dlexp.report import figures
 from dlexp.rundir import find_runs
 
 DIED = 99  # the exit code of a process that ended in the middle of a call
@@ -82,71 +77,56 @@ class Disk:
         return self
 
 
-def in_child(folder: Path, work: Callable[[], int]) -> tuple[int, str]:
-    """Return the exit code and standard error of `work`, done by a fork in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    child = os.fork()
-    if child == 0:
-        code = 98
-        try:
-            os.chdir(folder)
-            said = os.open(folder / "said", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-            os.dup2(said, 1)
-            os.dup2(said, 2)
-            sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, closefd=False) for n in (1, 2))
-            code = work()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), (folder / "said").read_text()
+def train_with(disturb: Callable[[], object], overrides: list[str]) -> Callable[[], int]:
+    """Return the work of a child: to train with what goes wrong."""
 
-
-def trial(overrides: list[str], whole: Path, folder: Path, at: int, how: str) -> dict[str, Any]:
-    """Train with a fault, go on without, and compare with the undisturbed run; say what is wrong, or ''."""
-
-    def disturbed() -> int:
-        Disk(at, how).installed()
+    def work() -> int:
+        disturb()
         return cli.main(["train", *overrides])
 
-    def later() -> int:
-        found = find_runs(Path("outputs"))
-        arguments = ["resume", str(found[0].path)] if found else ["train", *overrides]
-        return cli.main(arguments)
-
-    code, said = in_child(folder, disturbed)
-    after, said_after = in_child(folder, later)
-    wrong = ""
-    expected = (DIED,) if how in ("exit", "torn") else (0,) if how == "short" else (1,)
-    if code not in expected:
-        wrong = f"ended with {code}: {said[-300:]}"
-    elif "Traceback" in said or (code == 1 and not said.splitlines()[-1].startswith("dlexp: ")):
-        wrong = f"no message: {said[-300:]}"
-    elif after != 0:
-        wrong = f"did not go on: {after}: {said_after[-300:]}"
-    else:
-        (run,) = find_runs(folder / "outputs")
-        try:
-            assert_same_end(find_runs(whole)[0], run)
-        except AssertionError as error:
-            wrong = f"ended otherwise: {error}"
-        if left := [str(path) for path in folder.rglob("*.part")]:
-            wrong = f"left {left}"
-    shutil.rmtree(folder)
-    return {"at": at, "code": code, "wrong": wrong}
+    return work
 
 
-def main() -> None:
-    """Print a line for each trial, and first the calls of an undisturbed run."""
-    kind, how, first, every = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    torch.set_num_threads(1)
-    figures.draw = lambda run: None  # half a second each, and no part of what has to be saved
-    overrides = [*KINDS[kind], "epochs=3", "checkpoint.every_epochs=1"]
-    build(check(load_config(overrides)))  # imports what every fork would import again
-    import sklearn.metrics  # noqa: F401
+def go_on(overrides: list[str]) -> int:
+    """What a user would type next: resume the run, or the same command where there is none yet."""
+    found = find_runs(Path("outputs"))
+    return cli.main(["resume", str(found[0].path)] if found else ["train", *overrides])
 
+
+def trial(
+    what: str, overrides: list[str], whole: Path, disturb: Callable[[], object], expected: tuple[int, ...]
+) -> Trial:
+    """Train with a fault, go on without, and compare with the undisturbed run in `whole`."""
     with tempfile.TemporaryDirectory() as place:
-        whole = Path(place) / "whole"
+        folder = Path(place) / "disturbed"
+        code, said = Child(folder, train_with(disturb, overrides)).wait()
+        if code not in expected:
+            return Trial(what, f"ended with {code}: {said[-300:]}")
+        if "Traceback" in said or (code == 1 and not said.splitlines()[-1].startswith("dlexp: ")):
+            return Trial(what, f"no message: {said[-300:]}")
+        after, said = Child(folder, lambda: go_on(overrides)).wait()
+        return Trial(what, f"did not go on: {after}: {said[-300:]}" if after else difference(whole, folder))
+
+
+def difference(whole: Path, folder: Path) -> str:
+    """Say how the one run in `folder` differs from that in `whole`, or what it left behind; '' where it does not."""
+    runs = find_runs(folder / "outputs")
+    if len(runs) != 1:
+        return f"{len(runs)} runs"
+    try:
+        assert_same_end(find_runs(whole)[0], runs[0])
+    except AssertionError as error:
+        return f"ended otherwise: {error}"
+    left = [str(path) for path in folder.rglob("*.part")]
+    return f"left {left}" if left else ""
+
+
+def trials(*, short: bool, part: str = "tabular") -> Iterator[Trial]:
+    """Every call of a kind of job, each way; in short every seventh call, another one for each way."""
+    overrides = [*KINDS[part], "epochs=3", "checkpoint.every_epochs=1"]
+    prepare(overrides)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "whole"
 
         def undisturbed() -> int:
             disk = Disk(0, "exit").installed()
@@ -154,14 +134,15 @@ def main() -> None:
             os.write(os.open("calls", os.O_CREAT | os.O_WRONLY), json.dumps(disk.calls).encode())
             return code
 
-        code, said = in_child(whole, undisturbed)
+        code, said = Child(folder, undisturbed).wait()
         assert code == 0, said
-        calls = json.loads((whole / "calls").read_text())
-        print(json.dumps({"calls": calls}), flush=True)
-        for at in range(first, len(calls) + 1, every):
-            found = trial(overrides, whole / "outputs", Path(place) / str(at), at, how)
-            print(json.dumps({"call": calls[at - 1], **found}), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        calls = json.loads((folder / "calls").read_text())
+        for number, how in enumerate(WAYS):
+            expected = (DIED,) if how in ("exit", "torn") else (0,) if how == "short" else (1,)
+            for at in range(1 + number, len(calls) + 1, 7) if short else range(1, len(calls) + 1):
+                disturb = functools.partial(Disk.installed, Disk(at, how))
+                yield trial(f"{part}, call {at}, {calls[at - 1]}: {how}", overrides, folder, disturb, expected)
+        largest = max(file.stat().st_size for file in folder.rglob("*.pt"))
+        for size in range(0, largest, largest // 2 if short else 1000):
+            disturb = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            yield trial(f"{part}, files of {size} bytes at most", overrides, folder, disturb, (1,))
