@@ -31,7 +31,7 @@ SMALLER = {  # what else is said of a dataset, so that two epochs take no time, 
 }
 LEFT_OUT = ("custom", "alexnet")  # needs Python; has 60 million parameters, and is alexnet_cifar10 but for its sizes
 SMALLEST = {"cifar_cnn": 8, "mnist_cnn": 4, "alexnet_cifar10": 15}  # images that are left anything by its pools
-DIVERGED = "not a finite number"
+DIVERGED = ("not a finite number", "give no finite")  # in a step, or in what the last one left
 
 Row = tuple[str, ...]  # a choice from each of the groups
 Pair = tuple[int, str, int, str]  # two choices, each after the number of its group
@@ -124,7 +124,7 @@ def outcome(row: Row, folder: Path) -> str:
     code, said = dlexp(folder, "train", *command(row))
     if "Traceback" in said or "Warning" in said:
         return said[-500:]
-    if code == 1 and DIVERGED in said:
+    if code == 1 and any(words in said for words in DIVERGED):
         return ""
     if code == 2:
         if not said.startswith("dlexp: ") or said.count("\n") != 1 or any(folder.iterdir()):
