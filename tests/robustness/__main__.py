@@ -20,6 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "robustness.md"
 ROWS = {  # each a module beside this one, and the parts in which it is done
     "faults": tuple(KINDS),
     "combinations": ("",),
+    "indifference": ("",),
 }
 
 
