@@ -21,6 +21,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "faults": tuple(KINDS),
     "combinations": ("",),
     "indifference": ("",),
+    "soak": ("",),
 }
 
 
