@@ -23,7 +23,7 @@ benchmark: $(VENV)/installed
 	$(BIN)/python -m scripts.benchmarks | tee docs/benchmarks/loop_on_cpu.md
 
 robustness: $(VENV)/installed-for-tests
-	cd tests && ../$(BIN)/python -m robustness
+	cd tests && ../$(BIN)/python -m robustness $(ROW)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

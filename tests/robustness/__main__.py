@@ -16,6 +16,7 @@ from pathlib import Path
 
 from test_resume import KINDS
 
+FAILED = 3  # the exit code where trials failed; 1 is of a row that broke off
 PAGE = Path(__file__).parents[2] / "docs" / "robustness.md"
 ROWS = {  # each a module beside this one, and the parts in which it is done
     "faults": tuple(KINDS),
@@ -25,20 +26,24 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
 }
 
 
-def one_row(row: str, part: str, *, short: bool) -> None:
-    """Print each trial of a row, in this process."""
-    chosen = {"part": part} if part else {}
+def one_row(row: str, part: str, *, short: bool) -> int:
+    """Print each trial of a row, in this process, and how many there were; return the exit code."""
+    chosen, tried, failed = {"part": part} if part else {}, 0, 0
     for trial in importlib.import_module(f"robustness.{row}").trials(short=short, **chosen):
         print(json.dumps(asdict(trial)), flush=True)
+        tried, failed = tried + 1, failed + bool(trial.wrong)
+    print(f"{row} {part}: {tried:,} tried, {failed:,} failed", file=sys.stderr)
+    return FAILED if failed else 0
 
 
 def counts(row: str, part: str) -> tuple[int, int]:
     """Do a row's long form in a process of its own; show what failed, return how many were tried and failed."""
     command = [sys.executable, "-m", "robustness", row, *(["--part", part] if part else [])]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode in (0, FAILED), f"{row} {part} broke off"
     trials = [json.loads(line) for line in done.stdout.splitlines()]
     wrong = [trial for trial in trials if trial["wrong"]]
-    print(f"{row} {part}: {len(trials)} tried, {len(wrong)} failed", *wrong, sep="\n  ", flush=True)
+    print(*wrong, sep="\n", flush=True)
     return len(trials), len(wrong)
 
 
@@ -50,19 +55,23 @@ def main() -> int:
     parser.add_argument("--part", default="")
     options = parser.parse_args()
     if options.row:
-        one_row(options.row, options.part, short=options.short)
-        return 0
-    jobs = [(row, part) for row, parts in ROWS.items() for part in parts]
+        return one_row(options.row, options.part, short=options.short)
+    failed = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = dict(zip(jobs, pool.map(lambda job: counts(*job), jobs), strict=True))
+        found = {row: [pool.submit(counts, row, part) for part in parts] for row, parts in ROWS.items()}
+        for row, futures in found.items():
+            failed += fill_in(row, *map(sum, zip(*(future.result() for future in futures), strict=True)))
+    return int(failed > 0)
+
+
+def fill_in(row: str, tried: int, failed: int) -> int:
+    """Write a row's counts into the page: | what | `row` | tried | failed at first | what was changed | fail now |."""
     page = PAGE.read_text(encoding="utf-8")
-    for row, parts in ROWS.items():
-        tried, failed = (sum(found[row, part][i] for part in parts) for i in (0, 1))
-        # | what | `row` | tried | failed at first | what was changed | fail now |
-        page, cells = re.subn(rf"(\| `{row}` \|) [\d,–]+ (\|.*\|) [\d,–]+ \|\n", rf"\1 {tried:,} \2 {failed} |\n", page)
-        assert cells == 1, f"{PAGE} has no row {row}"
+    cells = rf"(\| `{row}` \|) [\d,–]+ (\|.*\|) [\d,–]+ \|\n"
+    page, found = re.subn(cells, rf"\1 {tried:,} \2 {failed:,} |\n", page)
+    assert found == 1, f"{PAGE} has no row {row}"
     PAGE.write_text(page, encoding="utf-8")
-    return int(any(failed for _, failed in found.values()))
+    return failed
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def test_whatever_happens_nothing_is_lost_and_nobody_let_in(row: str) -> None:
     command = [sys.executable, "-m", "robustness", row, "--short"]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
     trials = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(trials) >= 5
     assert [trial for trial in trials if trial["wrong"]] == []
+    assert done.returncode == 0, done.stderr
+    assert len(trials) >= 5
