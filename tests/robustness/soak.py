@@ -5,6 +5,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,8 +54,9 @@ def followed(folder: Path, arguments: list[str], *, worker: bool) -> list[Sample
     while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         time.sleep(0.02)
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-        if not worker or children:
-            samples.append(sample(int(children[0]) if worker else child.pid, folder))
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just come to its end
+            if not worker or children:
+                samples.append(sample(int(children[0]) if worker else child.pid, folder))
     code, said = child.wait()
     assert code == 0, said[-300:]
     return [each for each in samples if 0 < each.progress < samples[-1].progress]
