@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import SMALL_CNN, only_run, resume, start, timeless, train
 
-from dlexp import checkpoint
+from dlexp import checkpoint, cli
 from dlexp.errors import UserError
 from dlexp.ground import config_sha256
 from dlexp.rundir import RunDirectory
@@ -246,3 +246,17 @@ def test_a_run_of_an_older_version_goes_on_without_the_keys_it_never_had() -> No
     stopped = resume(old, "stop_at=3")
     assert "shuffle" not in stopped.read_config(), "its config stays its own"
     assert_same_end(whole, resume(stopped))
+
+
+def test_a_finished_run_gets_the_pictures_that_its_process_did_not_live_to_draw() -> None:
+    assert cli.main(["train", "-m", "epochs=2", "seed=0,1", "jobs=1"]) == 0
+    drawn = sorted(Path("outputs").rglob("*.png"))
+    one, other, stale, fresh = drawn
+    one.unlink()
+    os.utime(stale, (0, 0))  # as of a run that was extended since
+    moment = fresh.stat().st_mtime_ns
+    assert cli.main(["train", "-m", "epochs=2", "seed=0,1"]) == 0
+    assert sorted(Path("outputs").rglob("*.png")) == drawn and stale.stat().st_mtime > 0
+    other.unlink()
+    assert cli.main(["resume", str(other.parent)]) == 0
+    assert other.exists() and fresh.stat().st_mtime_ns == moment

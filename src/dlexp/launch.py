@@ -192,12 +192,13 @@ def _settings(varied: Mapping[str, Any]) -> str:
 
 def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> None:
     """Print what is to be read of each run, a line for all, and draw what is to be seen of them together."""
-    from dlexp.report import sweeps, text
+    from dlexp.report import figures, sweeps, text
 
     whole = [(varied, run) for varied, run in runs if run.has_result()]
     if len(whole) < len(runs):
         print(f"{_jobs(len(runs) - len(whole))} left no whole result.json.", file=sys.stderr)
     for varied, run in whole:
+        figures.draw(run, anew=False)
         if run.holds_identity:
             print("\n" + text.identity(run))
         elif len(runs) == 1 or text.is_worked_example(run):

@@ -1,6 +1,8 @@
 """The pictures of one run, drawn from its files: learning curves and the confusion matrix."""
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
@@ -15,24 +17,41 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "os^vDXP"
 
 
-def draw(run: RunDirectory) -> None:
-    """Write a picture for each table that a run has and that is looked at rather than read."""
+def draw(run: RunDirectory, *, anew: bool = True) -> None:
+    """Write a picture for each table that a run has and that is looked at rather than read.
+
+    Where not `anew`, only those that are missing or older than their table: a process that was killed may have finished
+    its run, and not its pictures.
+    """
+    figures = _figures(run)
+    wanted = [name for name, (table, _) in figures.items() if anew or _is_older(run.path / name, run.path / table)]
+    if not wanted:
+        return
     import matplotlib
 
     with matplotlib.rc_context({"text.parse_math": False}):  # a class may be called $x$
-        _draw(run)
+        for name in wanted:
+            save(run, name, figures[name][1]())
 
 
-def _draw(run: RunDirectory) -> None:
+def _figures(run: RunDirectory) -> dict[str, tuple[str, Callable[[], "Figure"]]]:
+    """The pictures that a run can have: each one's table, and how it is drawn."""
+    found: dict[str, tuple[str, Callable[[], Figure]]] = {}
     if (run.path / BOUNDARY).exists():
-        save(run, "boundary.png", decision_boundary(run))
+        found["boundary.png"] = BOUNDARY, lambda: decision_boundary(run)
     if (run.path / TRAJECTORIES).exists():
-        save(run, "trajectories.png", trajectories(_read_trajectories(run)))
+        found["trajectories.png"] = TRAJECTORIES, lambda: trajectories(_read_trajectories(run))
     if (run.path / METRICS).exists() and (rows := run.read_table(METRICS)):
-        save(run, "curves.png", curves(rows))
+        found["curves.png"] = METRICS, lambda: curves(rows)
     if (run.path / CONFUSION).exists():
-        (_, *names), counts = run.read_cells(CONFUSION)
-        save(run, "confusion_matrix.png", confusion_matrix(names, [[int(n) for n in row[1:]] for row in counts]))
+        (_, *names), cells = run.read_cells(CONFUSION)
+        counts = [[int(n) for n in row[1:]] for row in cells]
+        found["confusion_matrix.png"] = CONFUSION, lambda: confusion_matrix(names, counts)
+    return found
+
+
+def _is_older(picture: Path, table: Path) -> bool:
+    return not picture.exists() or picture.stat().st_mtime < table.stat().st_mtime
 
 
 def decision_boundary(run: RunDirectory) -> "Figure":

@@ -79,10 +79,9 @@ def resume(arguments: Sequence[str]) -> int:
     run = Run(options.run)
     config = resumed_config(run.directory, options.overrides)
     if run.status["status"] == "finished" and config.epochs <= run.config.epochs:
-        if not (run.path / "curves.png").exists():  # interrupted between its last step and its pictures
-            from dlexp.report import figures
+        from dlexp.report import figures
 
-            figures.draw(run.directory)
+        figures.draw(run.directory, anew=False)
         print(f"{run.path} is finished. `dlexp resume {run.path} epochs=…` extends it.")
         return 0
 
