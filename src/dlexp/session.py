@@ -31,15 +31,16 @@ class Session:
         self.totals = torch.zeros(3, job.steps_per_epoch, dtype=job.dtype, device=job.device)
         self.best_weights: dict[str, torch.Tensor] | None = None
         self._best_on_disk: int | None = None
+        columns = _columns(job)
         try:
             state, self.warnings = checkpoint.latest(run, self._check)
             if state is None and run.status()["status"] in ("stopped", "finished"):
                 raise UserError(f"{run.path} was saved, but its checkpoints are gone: start a new run.")
-            lengths = self._restore(state) if state is not None else {}
+            saved = self._restore(state) if state is not None else dict.fromkeys(columns, 0)
+            lengths = {name: saved[name] for name in columns}
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
-        columns = _columns(job)
-        self.tables = {name: run.table(name, columns[name], lengths.get(name, 0)) for name in columns}
+        self.tables = {name: run.table(name, columns[name], lengths[name]) for name in columns}
         self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
 
     def save_if_due(self) -> None:
