@@ -67,6 +67,8 @@ def assert_same_end(one: RunDirectory, other: RunDirectory) -> None:
     assert_equal(final_state(one), final_state(other))
     for table in [file.name for file in one.path.glob("*.csv")]:
         assert timeless(one, table) == timeless(other, table), table
+    for best in [file.relative_to(one.path) for file in one.path.glob("checkpoints/best.pt")]:
+        assert_equal(*(checkpoint.load(run.path / best)["model"] for run in (one, other)), "best.pt")
     results = [run.read_json("result.json") for run in (one, other)]
     for result in results:
         for key in ("training_seconds", "samples_per_second", "peak_memory_bytes"):

@@ -23,6 +23,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "combinations": ("",),
     "indifference": ("",),
     "soak": ("",),
+    "kills": ("",),
 }
 
 

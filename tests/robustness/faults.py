@@ -10,8 +10,10 @@ import functools
 import io
 import json
 import os
+import re
 import resource
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,10 +89,15 @@ def train_with(disturb: Callable[[], object], overrides: list[str]) -> Callable[
     return work
 
 
-def go_on(overrides: list[str]) -> int:
+def next_command(overrides: list[str]) -> list[str]:
     """What a user would type next: resume the run, or the same command where there is none yet."""
     found = find_runs(Path("outputs"))
-    return cli.main(["resume", str(found[0].path)] if found else ["train", *overrides])
+    return ["resume", str(found[0].path)] if found else ["train", *overrides]
+
+
+def go_on(overrides: list[str]) -> int:
+    """Do what a user would type next."""
+    return cli.main(next_command(overrides))
 
 
 def trial(
@@ -109,14 +116,22 @@ def trial(
 
 
 def difference(whole: Path, folder: Path) -> str:
-    """Say how the one run in `folder` differs from that in `whole`, or what it left behind; '' where it does not."""
-    runs = find_runs(folder / "outputs")
-    if len(runs) != 1:
+    """Say how the runs in `folder` differ from those in `whole`, or what they left behind; '' where they do not."""
+    wholes, runs = (sorted(find_runs(each / "outputs"), key=lambda run: run.keys()["seed"]) for each in (whole, folder))
+    if len(runs) != len(wholes):
         return f"{len(runs)} runs"
-    try:
-        assert_same_end(find_runs(whole)[0], runs[0])
-    except AssertionError as error:
-        return f"ended otherwise: {error}"
+    for pair in zip(wholes, runs, strict=True):
+        try:
+            assert_same_end(*pair)
+        except AssertionError as error:
+            return f"ended otherwise: {error}"
+        # Of two checkpoints, the steps depend on how much time went by.
+        names = [
+            [re.sub(r"step_\d+", "step", str(p.relative_to(run.path))) for p in run.path.rglob("*")] for run in pair
+        ]
+        lacks, more = Counter(names[0]) - Counter(names[1]), Counter(names[1]) - Counter(names[0])
+        if lacks or more:
+            return f"lacks {[*lacks]}, has {[*more]}"
     left = [str(path) for path in folder.rglob("*.part")]
     return f"left {left}" if left else ""
 

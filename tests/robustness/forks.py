@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
@@ -38,7 +39,7 @@ def prepare(*jobs: list[str], draw: bool = False) -> None:
     for overrides in jobs or ([],):
         build(check(load_config(overrides)))
     if not draw:
-        figures.draw = lambda run: None
+        figures.draw = lambda run, **_: None
 
 
 class Child:
@@ -63,22 +64,45 @@ class Child:
             os._exit(code)
         os.close(said)
 
-    def kill_after(self, seconds: float, number: int = signal.SIGKILL) -> bool:
-        """Send a signal, unless the child ends before; return whether it was sent."""
+    def outlives(self, seconds: float) -> bool:
+        """Wait so long, or until it ends; return whether it is alive."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 return False
             time.sleep(min(0.001, seconds))
-        os.kill(self.pid, number)
         return True
 
-    def wait(self) -> tuple[int, str]:
-        """Return the exit code (less than zero: the signal that killed it) and what it printed."""
-        with os.fdopen(self._said, errors="replace") as said:
-            text = said.read()
-        _, status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(status), text
+    def kill_after(self, seconds: float, number: int = signal.SIGKILL) -> bool:
+        """Send a signal, unless the child ends before; return whether it was sent."""
+        alive = self.outlives(seconds)
+        if alive:
+            os.kill(self.pid, number)
+        return alive
+
+    def wait(self, within: float = 300.0) -> tuple[int, str]:
+        """Return the exit code (less than zero: the signal that killed it) and what it printed.
+
+        Raises TimeoutError where after `within` seconds it, or a process that it started and left, is still there.
+        """
+        deadline, text = time.monotonic() + within, b""
+        try:
+            while select.select([self._said], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                if not (chunk := os.read(self._said, 65536)):
+                    _, status = os.waitpid(self.pid, 0)
+                    return os.waitstatus_to_exitcode(status), text.decode(errors="replace")
+                text += chunk
+            raise TimeoutError(text.decode(errors="replace"))
+        finally:
+            os.close(self._said)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that are there."""
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 def dlexp(folder: Path, *arguments: str | Path) -> tuple[int, str]:
