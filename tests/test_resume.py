@@ -168,33 +168,6 @@ def wait_for_epochs(process: Any, number: int) -> None:
     assert process.poll() is not None, "no epoch came to an end in a minute"
 
 
-PIECES = ["model", "optimizer", "scheduler", "random", "progress", "totals", "best_weights", "lengths"]
-
-
-@pytest.mark.parametrize("piece", PIECES)
-def test_control_a_state_without_one_piece_ends_otherwise(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each piece of the state is needed: with a fresh run's in its place, the comparison above fails."""
-    overrides = [*TABULAR, "scheduler=exponential", "optimizer=sgd", "optimizer.momentum=0.9", "epochs=4"]
-    if piece == "best_weights":
-        # Weights that stand still have their best validation accuracy in the first epoch.
-        overrides += ["early_stopping.monitor=validation/accuracy", "optimizer.lr=1e-12", "model.batch_norm=false"]
-    whole = train(*overrides, "name=whole")
-    with monkeypatch.context() as patch:
-        signal_at_step(9, patch)  # in the middle of the second of 7-step epochs
-        run = train(*overrides, "name=stopped")
-    fresh = {"progress": vars(checkpoint.Progress()), "totals": torch.zeros(3, 2), "best_weights": None, "lengths": {}}
-    if piece not in fresh:
-        never_stepped = train(*overrides, "name=fresh", "epochs=3", "seed=5")
-        fresh = checkpoint.load(never_stepped.checkpoints()[0])
-    path = run.checkpoints()[0]
-    state = checkpoint.load(path)
-    checkpoint.save(run, state | {piece: fresh[piece]}, name=path.name)
-    for other in run.checkpoints()[1:]:
-        other.unlink()
-    with pytest.raises((AssertionError, UserError)):
-        assert_same_end(whole, resume(run))
-
-
 def test_a_finished_run_is_extended_where_the_schedule_allows_it() -> None:
     whole = train(*TABULAR, "scheduler=step", "scheduler.step_size=2", "epochs=6", "name=whole")
     run = train(*TABULAR, "scheduler=step", "scheduler.step_size=2", "epochs=3", "name=short")

@@ -24,6 +24,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "indifference": ("",),
     "soak": ("",),
     "kills": ("",),
+    "stops": ("",),
 }
 
 
