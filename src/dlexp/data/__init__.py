@@ -24,7 +24,7 @@ from dlexp.data.mnist import mnist
 from dlexp.data.noise import noise
 from dlexp.data.playground import playground
 from dlexp.data.preparation import Preparation, split, statistics
-from dlexp.data.source import Samples, Source
+from dlexp.data.source import Samples, Source, verified
 from dlexp.errors import UserError, did_you_mean
 from dlexp.registry import Registry
 
@@ -97,6 +97,7 @@ def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[Module
     source = source_of(options, imports)
     original = source_of({**options, "positive_class": None}, imports)
     published, data_sha256 = store.read(options["name"], original, data_dir)
+    published = verified(options["name"], published, original)
     if preparation.positive_class is not None:
         positive = original.class_names.index(preparation.positive_class)
         published = {k: Samples(x, (t == positive).astype(np.int64)) for k, (x, t) in published.items()}

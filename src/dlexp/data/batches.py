@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlexp.data.source import Samples
+from dlexp.data.source import Samples, refuse_not_finite
+from dlexp.errors import UserError
 
 # Batches are gathered and normalized several at once: one pass over half a million values costs a third of ten passes
 # over fifty thousand, as each pass wakes the threads.
@@ -29,16 +30,28 @@ class Batches:
         augment: Callable[[Tensor], Tensor] | None = None,
         dtype: torch.dtype = torch.float32,
     ):
-        self._augment, self._dtype = augment, dtype
+        """Raise UserError where inputs, targets or the numbers that normalize are too large or small for `dtype`."""
+        self._augment, self._dtype, precision = augment, dtype, str(dtype).removeprefix("torch.")
         shape = (-1,) + (1,) * (splits["train"].inputs.ndim - 2)
         mean, deviation = mean.reshape(shape), deviation.reshape(shape)
         self._scale = torch.tensor(1 / deviation, dtype=dtype, device=device)
         self._shift = torch.tensor(-mean / deviation, dtype=dtype, device=device)
+        usable = self._scale.isfinite() & (self._scale > 0) & self._shift.isfinite()
+        if not bool(usable.all()):
+            i = int((~usable).flatten().nonzero()[0])
+            raise UserError(
+                f"dataset.normalization: feature or channel {i} has mean {mean.ravel()[i]:g} and deviation "
+                f"{deviation.ravel()[i]:g}, with which {precision} cannot normalize. Leave it out, scale it, or "
+                "take precision=float64."
+            )
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         for name, (inputs, targets) in splits.items():
             kept = torch.from_numpy(inputs if inputs.ndim == 4 else (inputs - mean) / deviation)
             labels = torch.from_numpy(targets)
             kept, labels = (t.to(dtype) if t.is_floating_point() else t for t in (kept, labels))
+            for what, tensor in (("inputs", kept), ("targets", labels)):
+                way_out = f"It is too large for {precision}: scale it (dataset.normalization), or leave it out."
+                refuse_not_finite(tensor.numpy(), f"The {name} split's {what}, normalized", way_out)
             self._splits[name] = kept.to(device), labels.to(device)
 
     def size(self, split: str) -> int:

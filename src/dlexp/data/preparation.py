@@ -88,9 +88,12 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
     columns = train.reshape(-1, size)
     if preparation.normalization == "unit":
         low, high = columns.min(0), columns.max(0)
-        return low.astype(float), np.where(high > low, high - low, 1.0)
-    mean, deviation = columns.mean(0, dtype=np.float64), columns.std(0, dtype=np.float64)
-    return mean, np.where(deviation > 0, deviation, 1.0)
+        with np.errstate(over="ignore"):
+            return low.astype(float), np.where(high > low, high - low, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever divides by them looks at them
+        mean, deviation = columns.mean(0, dtype=np.float64), columns.std(0, dtype=np.float64)
+    varies = columns.max(0) > columns.min(0)  # rounding may give a constant a deviation of 1e-17
+    return mean, np.where(varies & (deviation > 0), deviation, 1.0)
 
 
 def _part(

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dlexp.errors import UserError
+
 
 class Samples(NamedTuple):
     """`inputs` is uint8 (N, H, W, C) or float32 (N, *input_shape); `targets` int64 (N,), or float32 (N, values)."""
@@ -37,6 +39,49 @@ class Source:
     sizes: tuple[int, int] = (0, 0)  # of train and test, where there are files
     origin: str = "scikit-learn (embedded)"
     content: str | None = None  # `content_digest` of the whole, for files that somebody else laid out
+
+
+def verified(dataset: str, splits: Splits, source: Source) -> dict[str, Samples]:
+    """Return the samples, classes as int64, where they are what the source's facts say.
+
+    Raises UserError naming the split, and the sample or class that is not.
+    """
+    channels, *size = source.input_shape
+    images = len(size) == 2
+    shape = (*size, channels) if images else source.input_shape
+    checked = {}
+    for split, (inputs, targets) in splits.items():
+        where = f"dataset={dataset}: the {split} split's"
+        if not len(inputs) or len(targets) != len(inputs):
+            raise UserError(f"{where} inputs are {len(inputs)}, its targets {len(targets)}: there must be as many.")
+        if inputs.shape[1:] != shape or not (inputs.dtype == np.uint8 if images else inputs.dtype.kind in "fiub"):
+            wanted = f"{'bytes' if images else 'numbers'} of shape {shape}"
+            raise UserError(f"{where} inputs are {inputs.dtype}{inputs.shape[1:]} each, not {wanted}.")
+        refuse_not_finite(inputs, f"{where} inputs")
+        if not source.class_names:
+            if targets.shape[1:] != (len(source.value_names),) or targets.dtype.kind not in "fiu":
+                raise UserError(
+                    f"{where} targets are {targets.dtype}{targets.shape[1:]}, not {source.value_names} each."
+                )
+            refuse_not_finite(targets, f"{where} targets")
+            targets = targets if targets.dtype.kind == "f" else targets.astype(np.float64)
+        elif targets.ndim != 1 or targets.dtype.kind not in "iub":
+            raise UserError(f"{where} targets are {targets.dtype}{targets.shape[1:]} each, not the number of a class.")
+        else:
+            targets = targets if targets.dtype == np.int64 else targets.astype(np.int64)
+            for label in (targets.min(), targets.max()):
+                if not 0 <= label < len(source.class_names):
+                    raise UserError(f"{where} targets have class {label}, of {len(source.class_names)} counted from 0.")
+        checked[split] = Samples(inputs, targets)
+    return checked
+
+
+def refuse_not_finite(values: np.ndarray, what: str, way_out: str = "Mend it, or leave it out.") -> None:
+    """Raise UserError naming the first sample of `values` (N, …) that has what is not a finite number."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        feature = ", ".join(map(str, place[1:]))
+        raise UserError(f"{what}: sample {place[0]}, feature {feature} is {values[place]}, no finite number. {way_out}")
 
 
 def content_digest(splits: Splits) -> str:

@@ -106,7 +106,12 @@ def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
     for (split, samples), size in zip(splits.items(), source.sizes, strict=True):
         if samples.inputs.shape != (size, height, width, channels) or samples.inputs.dtype != np.uint8:
             raise UserError(f"{folder}/{split}_inputs.npy is not {name}: {samples.inputs.dtype}{samples.inputs.shape}.")
-        if samples.targets.shape != (size,) or set(np.unique(samples.targets)) - set(range(len(source.class_names))):
+        labels = samples.targets
+        if (
+            labels.shape != (size,)
+            or labels.dtype.kind not in "iu"
+            or set(np.unique(labels)) - set(range(len(source.class_names)))
+        ):
             raise UserError(f"{folder}/{split}_targets.npy is not {name}: its labels are not those of {size} samples.")
     if source.content is not None and content_digest(splits) != source.content:
         raise UserError(
