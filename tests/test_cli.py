@@ -34,7 +34,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "model=layers model.layers=[flatten,{output:3}]": "output takes no arguments",
     "model.batch_norm=true batch_size=1": "batch norm cannot take the variance of one",
     "scheduler=one_cycle batch_size=full epochs=10 scheduler.pct_start=0.1": "leaves none for lr to rise in",
-    "optimizer=adagrad optimizer.initial_accumulator_value=1e300": "optimizer=adagrad cannot be made",
+    "optimizer=adagrad optimizer.initial_accumulator_value=1e300": "must be within ±3.4e+38",
     "-m --config x": "cannot start from --config",
     "-m seed=interval(1,2)": "cannot be swept",
     "--config /dev/null": "is not the config of a run",

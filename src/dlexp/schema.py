@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from dlexp.errors import UserError, did_you_mean
 
+LARGEST_FLOAT32 = 3.4e38  # of a number that float32 holds, as every kernel has to
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -31,8 +33,8 @@ class Interval:
             raise ValueError(f"must be {'below' if self.without_high else 'at most'} {self.high:g}")
 
 
-Count = Annotated[int, Interval(1)]
-Natural = Annotated[int, Interval(0)]
+Count = Annotated[int, Interval(1, 2**63 - 1)]
+Natural = Annotated[int, Interval(0, 2**63 - 1)]
 Seed = Annotated[int, Interval(0, 2**32 - 1)]  # what every generator takes
 Threads = Annotated[int, Interval(1, 1024)]  # OpenMP crashes at some tens of thousands
 Positive = Annotated[float, Interval(0, without_low=True)]
@@ -98,8 +100,10 @@ def check(annotation: Any, value: Any, key: str) -> Any:
     if annotation is Any:
         return value
     if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
+        if abs(value) <= LARGEST_FLOAT32:
             return float(value)
+        if abs(value) < math.inf:
+            raise UserError(f"{key}={_shown(value)}: must be within ±{LARGEST_FLOAT32:g}, the range of float32.")
     elif annotation is str and type(value) in (int, float):
         return str(value)
     elif isinstance(value, origin or annotation) and not (isinstance(value, bool) and annotation is int):
@@ -157,4 +161,6 @@ def _described(annotation: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 1000:  # Python writes none of more than 4,300 digits
+        return f"an integer of {value.bit_length()} bits"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
