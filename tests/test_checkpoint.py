@@ -12,7 +12,7 @@ from conftest import only_run, resume, start, train
 from test_resume import assert_same_end
 
 from dlexp import checkpoint, cli
-from dlexp.errors import UserError
+from dlexp.errors import JobError, UserError
 
 
 def test_torch_opens_a_checkpoint_as_it_is() -> None:
@@ -129,6 +129,22 @@ def test_a_directory_that_cannot_be_written_is_one_message(capsys: pytest.Captur
     assert cli.main(["train", "epochs=1"]) == 1
     errors = capsys.readouterr().err
     assert "No run directory can be made in outputs" in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["optimizer.weight_decay=1e38"], "exp_avg_sq"),  # every update is 0, the loss stays as it is
+        (
+            ["dataset.normalization=given", "dataset.mean=0", "dataset.deviation=1e-20", "model.batch_norm=true"],
+            "running_var",
+        ),
+    ],
+)
+def test_what_is_not_finite_is_never_saved(overrides: list[str], named: str) -> None:
+    with pytest.raises(JobError, match=rf"{named} is not a finite number, after step 2"):
+        train(*overrides, "checkpoint.every_epochs=1", "dataset.validation_fraction=0.2")
+    assert not list(only_run().path.rglob("*.pt"))
 
 
 def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:

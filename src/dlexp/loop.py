@@ -187,7 +187,7 @@ class LossWatch:
         self._session = session
         self._copy: Tensor | None = None
         if session.job.device.type == "cuda":
-            self._copy = torch.zeros(1, pin_memory=True)
+            self._copy = torch.zeros(1, dtype=session.job.dtype, pin_memory=True)
             self._copied = torch.cuda.Event()
 
     def check(self, loss: Tensor) -> None:

@@ -51,11 +51,11 @@ class Session:
     def save(self) -> None:
         """Write a checkpoint of everything, the best weights beside it, and the status.
 
-        Raises JobError where the weights are no longer finite: then the last checkpoint stands. OSError as it comes.
+        Raises JobError where not all of it is finite any more: then the last checkpoint stands. OSError as it comes.
         """
         job, progress = self.job, self.progress
-        if not all(bool(parameter.isfinite().all()) for parameter in job.model.parameters()):
-            raise JobError(_not_finite("A weight", progress, self.run))
+        if wrong := next(self._not_finite(), None):
+            raise JobError(_not_finite(wrong, f"after step {progress.step}", self.run))
         synced = {name: table.sync() for name, table in self.tables.items()}
         if self.best_weights is not None and self._best_on_disk != progress.best_epoch:
             best = {"model": self.best_weights, "progress": asdict(progress), "experiment": self._experiment}
@@ -80,7 +80,8 @@ class Session:
     def check_finite(self, loss: float) -> None:
         """Raise JobError, naming epoch and step, where a step's loss is not finite."""
         if not -float("inf") < loss < float("inf"):
-            raise JobError(_not_finite(f"The loss became {loss}: it", self.progress, self.run))
+            when = f"in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
+            raise JobError(_not_finite(f"The loss became {loss}: it", when, self.run))
 
     def whereabouts(self) -> dict[str, Any]:
         """Epoch, step and training time, for status.json."""
@@ -107,6 +108,18 @@ class Session:
             if (explained := _explained(error, self.run)) is not None:
                 raise JobError(explained) from error
             raise
+
+    def _not_finite(self) -> Iterator[str]:
+        """Name each weight, buffer of the model (a norm's variance) and tensor of the optimizer that is not finite."""
+        states = self.job.optimizer.state_dict()["state"].values()
+        for what, tensors in (
+            ("The model's", self.job.model.state_dict()),
+            ("The best epoch's", self.best_weights or {}),
+            *((f"The optimizer's (of parameter {i})", state) for i, state in enumerate(states)),
+        ):
+            for name, tensor in tensors.items():
+                if isinstance(tensor, torch.Tensor) and not bool(tensor.isfinite().all()):
+                    yield f"{what} {name}"
 
     def _check(self, path: Path, state: dict[str, Any]) -> None:
         """Raise UserError for a checkpoint of something else, or a table that was changed since it was saved."""
@@ -156,9 +169,6 @@ def _explained(error: BaseException, run: RunDirectory) -> str | None:
     return None
 
 
-def _not_finite(what: str, progress: Progress, run: RunDirectory) -> str:
+def _not_finite(what: str, when: str, run: RunDirectory) -> str:
     saved = f" The checkpoints in {run.path} are from before." if run.checkpoints() else ""
-    return (
-        f"{what} is not a finite number, in epoch {progress.epoch + 1}, step {progress.step + 1}.{saved} "
-        "A smaller optimizer.lr, or normalized inputs, may help."
-    )
+    return f"{what} is not a finite number, {when}.{saved} A smaller optimizer.lr, or normalized inputs, may help."
