@@ -28,8 +28,13 @@ def write_results(session: Session, *, finished: bool) -> None:
     rows = run.read_table(METRICS)
     final, outputs = evaluate_splits(job)
     for split, whole in outputs.items():
-        if not bool(whole.isfinite().all()) or not math.isfinite(final[split]["loss"]):
-            raise JobError(f"The last step's weights give no finite {split}/loss: a smaller optimizer.lr may help.")
+        figures = {"outputs": float(whole.abs().amax()), **final[split]}
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                raise JobError(
+                    f"The last step's weights give no finite {split}/{name}, but {value}: a smaller optimizer.lr, or "
+                    "inputs of another scale (dataset.normalization), may help."
+                )
     write = _write_classes if job.source.class_names else _write_values
     figures = write(run, job, outputs["test"])
     write_boundary(job, run)
@@ -115,9 +120,10 @@ def _best(rows: Sequence[Mapping[str, float]], measure: Measure) -> dict[str, di
     best: dict[str, dict[str, Any]] = {}
     for column in rows[0] if rows else ():
         split, _, name = column.partition("/")
-        if name in ("loss", measure.name):
+        finite = [row for row in rows if math.isfinite(row[column])]  # nothing is less than NaN, or more
+        if name in ("loss", measure.name) and finite:
             choose = max if name == measure.name and measure.higher_is_better else min
-            row = choose(rows, key=lambda row: row[column])
+            row = choose(finite, key=lambda row: row[column])
             best.setdefault(split, {})[name] = {"value": row[column], "epoch": int(row["epoch"])}
     return best
 

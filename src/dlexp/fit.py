@@ -43,6 +43,11 @@ def check_fit(job: "Job") -> None:
     if not outputs.requires_grad and not by_hand and job.config.epochs:
         raise UserError("No gradient gets through this model, to no weight at all: epochs=0 evaluates it as it is.")
     outputs = outputs.detach()
+    if not bool(outputs.isfinite().all()):
+        raise UserError(
+            "The model's outputs are not finite numbers, before any step: look at model.init, at the options of its "
+            "layers, and at how large the inputs are (dataset.normalization)."
+        )
     _check_outputs(job, outputs, len(inputs))
     if by_hand:
         if job.penalty is not None or job.config.precision == "bfloat16":
