@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -97,31 +96,6 @@ def test_a_metrics_file_that_was_cut_is_refused() -> None:
     os.truncate(run.path / "metrics.csv", 10)
     with pytest.raises(UserError, match=r"metrics\.csv is not as it was when the checkpoint was saved"):
         resume(run)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no small disk can be mounted: {mounted.stderr.decode()}")
-    try:
-        overrides = ["epochs=3000", "checkpoint.every_epochs=20", "model.dropout=0.1"]
-        process = start("train", *overrides, f"output_dir={disk}")
-        _, errors = process.communicate(timeout=120)
-        message = [line for line in errors.splitlines() if not line.startswith("epoch")]
-        assert process.returncode == 1 and len(message) == 1, errors
-        assert "No space left on device" in message[0] and "dlexp resume" in message[0]
-        run = only_run(disk)
-        assert checkpoint.latest(run)[0] is not None
-        assert not list(disk.rglob("*.part"))
-        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
-        assert_same_end(train(*overrides, "name=whole"), resume(run))
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_directory_that_cannot_be_written_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from test_resume import KINDS
 FAILED = 3  # the exit code where trials failed; 1 is of a row that broke off
 PAGE = Path(__file__).parents[2] / "docs" / "robustness.md"
 ROWS = {  # each a module beside this one, and the parts in which it is done
-    "faults": tuple(KINDS),
+    "faults": (*KINDS, "disks"),
     "combinations": ("",),
     "indifference": ("",),
     "soak": ("",),

@@ -1,7 +1,7 @@
 """The k-th call to the disk goes wrong, for every k; the run goes on afterwards, to the same end.
 
 After the idea of SQLite's tests, which fail the n-th call at every n (https://www.sqlite.org/testing.html). Besides:
-files that must not grow beyond a size, and a directory that must not be written.
+files that must not grow beyond a size, and (`disks`) disks that are really full or read-only.
 """
 
 import builtins
@@ -109,10 +109,18 @@ def trial(
         code, said = Child(folder, train_with(disturb, overrides)).wait()
         if code not in expected:
             return Trial(what, f"ended with {code}: {said[-300:]}")
-        if "Traceback" in said or (code == 1 and not said.splitlines()[-1].startswith("dlexp: ")):
+        if "Traceback" in said or (code == 1 and one_message(code, said)):
             return Trial(what, f"no message: {said[-300:]}")
         after, said = Child(folder, lambda: go_on(overrides)).wait()
         return Trial(what, f"did not go on: {after}: {said[-300:]}" if after else difference(whole, folder))
+
+
+def one_message(code: int, said: str, reason: str = "") -> str:
+    """Say what is wrong with a failure that is the disk's, if anything is."""
+    *before, message = said.splitlines() or [""]
+    if code != 1 or any("Traceback" in line or line.startswith("dlexp: ") for line in before):
+        return f"ended with {code}: {said[-300:]}"
+    return "" if message.startswith("dlexp: ") and reason in message else f"no message: {said[-300:]}"
 
 
 def difference(whole: Path, folder: Path) -> str:
@@ -137,8 +145,11 @@ def difference(whole: Path, folder: Path) -> str:
 
 
 def trials(*, short: bool, part: str = "tabular") -> Iterator[Trial]:
-    """Every call of a kind of job, each way; in short every seventh call, another one for each way."""
-    overrides = [*KINDS[part], "epochs=3", "checkpoint.every_epochs=1"]
+    """Every call of a kind of job, each way; in short, and of all kinds but the first, some of them, evenly spread."""
+    from robustness import disks
+
+    overrides = [*KINDS.get(part, KINDS["tabular"]), "epochs=3", "checkpoint.every_epochs=1"]
+    every = 100 if short else 1 if part == "tabular" else 3
     prepare(overrides)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "whole"
@@ -151,13 +162,17 @@ def trials(*, short: bool, part: str = "tabular") -> Iterator[Trial]:
 
         code, said = Child(folder, undisturbed).wait()
         assert code == 0, said
+        if short or part == "disks":
+            yield from disks.trials(overrides, folder, short=short)
+        if part == "disks":
+            return
         calls = json.loads((folder / "calls").read_text())
         for number, how in enumerate(WAYS):
             expected = (DIED,) if how in ("exit", "torn") else (0,) if how == "short" else (1,)
-            for at in range(1 + number, len(calls) + 1, 7) if short else range(1, len(calls) + 1):
+            for at in range(1 + number * every // len(WAYS), len(calls) + 1, every):
                 disturb = functools.partial(Disk.installed, Disk(at, how))
                 yield trial(f"{part}, call {at}, {calls[at - 1]}: {how}", overrides, folder, disturb, expected)
         largest = max(file.stat().st_size for file in folder.rglob("*.pt"))
-        for size in range(0, largest, largest // 2 if short else 1000):
+        for size in range(0, largest, largest if short else 1000 * every):
             disturb = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
             yield trial(f"{part}, files of {size} bytes at most", overrides, folder, disturb, (1,))
