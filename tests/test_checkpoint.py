@@ -10,8 +10,9 @@ import torch
 from conftest import only_run, resume, start, train
 from test_resume import assert_same_end
 
-from dlexp import checkpoint, cli
+from dlexp import checkpoint, cli, evaluate
 from dlexp.errors import JobError, UserError
+from dlexp.signals import Interruption, StopRequest
 
 
 def test_torch_opens_a_checkpoint_as_it_is() -> None:
@@ -194,3 +195,37 @@ def test_a_signal_ends_what_called_from_python_too(
     with pytest.raises(error):
         dlexp.train(["epochs=20"])
     assert only_run().status()["status"] == "stopped"
+
+
+def test_a_signal_while_results_are_evaluated_or_written_ends_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train("epochs=2", "name=whole")
+    for function in ("score", "classify"):  # before it is asked for, and after the last time
+        with monkeypatch.context() as patch:
+            real = getattr(evaluate, function)
+            calls = iter(range(100))
+
+            def signalled(*arguments: object, real=real, calls=calls, last=2 if function == "score" else 0) -> object:
+                if next(calls) == last:  # test in each of two epochs, then both for the results
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return real(*arguments)
+
+            patch.setattr(evaluate, function, signalled)
+            assert cli.main(["train", "epochs=2", f"name={function}"]) == 128 + signal.SIGTERM
+        run = only_run(Path("outputs") / function)
+        assert run.status()["status"] == "stopped" and run.has_result() == (function == "classify")
+        assert cli.main(["resume", str(run.path)]) == 0
+        assert_same_end(whole, run)
+
+
+def test_a_signal_that_nobody_asked_about_is_passed_on() -> None:
+    with pytest.raises(KeyboardInterrupt), Interruption() as outer:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert outer.signal is None
+        raise AssertionError("it was swallowed")
+    assert outer.signal == stop.signal == signal.SIGTERM
+    with Interruption() as outer:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop()
+        assert outer.signal is None

@@ -14,11 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code: 0 done, 1 a job failed, 2 wrong input, 128 + n stopped by signal n."""
     with Interruption() as interruption:
         try:
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
         except BaseException:
             # KeyboardInterrupt, or what a library that was being imported made of it.
             if interruption.signal is None:
                 raise
+        if interruption.signal is None:
+            return code
         print("dlexp: interrupted.", file=sys.stderr)
         return 128 + interruption.signal
 

@@ -3,7 +3,7 @@
 import io
 import math
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,17 @@ from dlexp.session import Session
 WORST = 16  # images that are kept of those taken for something else
 
 
-def write_results(session: Session, *, finished: bool) -> None:
-    """Evaluate the final weights on every split; write result.json and predictions.csv, of classes their confusion."""
+def write_results(session: Session, stop: Callable[[], bool], *, finished: bool) -> None:
+    """Evaluate the final weights on every split; write result.json and predictions.csv, of classes their confusion.
+
+    Writes nothing where `stop` says so before all is evaluated.
+    """
     job, run, progress = session.job, session.run, session.progress
     session.tables[METRICS].flush()
     rows = run.read_table(METRICS)
-    final, outputs = evaluate_splits(job)
+    final, outputs = evaluate_splits(job, stop)
+    if stop():
+        return
     for split, whole in outputs.items():
         figures = {"outputs": float(whole.abs().amax()), **final[split]}
         for name, value in figures.items():
@@ -58,12 +63,15 @@ def write_results(session: Session, *, finished: bool) -> None:
     )
 
 
-def evaluate_splits(job: Job) -> tuple[dict[str, dict[str, float]], dict[str, torch.Tensor]]:
-    """Return metrics and outputs of the model as it is on each split."""
+def evaluate_splits(
+    job: Job, stop: Callable[[], bool] = lambda: False
+) -> tuple[dict[str, dict[str, float]], dict[str, torch.Tensor]]:
+    """Return metrics and outputs of the model as it is on each split; where `stop` says so, not on all."""
     metrics, outputs = {}, {}
     for split in job.batches.splits:
-        whole = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast())
-        assert whole is not None, "nobody asked it to stop"
+        whole = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
+        if whole is None:
+            break
         outputs[split] = whole
         metrics[split] = evaluate.score(whole, job.batches.targets(split), job.loss.function, job.measure)
     return metrics, outputs

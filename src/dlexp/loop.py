@@ -147,10 +147,11 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         session.save()
         finished = progress.epoch >= config.epochs or out_of_patience(session)
         facts = session.whereabouts()
+        if not stop():
+            write_results(session, stop, finished=finished)
         if stop():
             run.write_status("stopped", signal=stop.signal, **facts)
         else:
-            write_results(session, finished=finished)
             run.write_status("finished" if finished else "stopped", **facts)
     return run
 

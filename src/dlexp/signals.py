@@ -13,15 +13,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
-    """While entered, catches the signals; `signal` is the one that came, or None."""
+    """While entered, catches the signals; `signal` is the one that came, or None.
+
+    One that came after the last time that somebody asked is passed on at the end, to whoever would have got it.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._told = False
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether a signal came."""
-        return self.signal is not None
+        self._told = self.signal is not None
+        return self._told
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other
@@ -31,6 +36,8 @@ class StopRequest:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.signal is not None and not self._told:
+            os.kill(os.getpid(), self.signal)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
@@ -43,4 +50,5 @@ class Interruption(StopRequest):
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         super()._handle(number, frame)
+        self._told = True
         raise KeyboardInterrupt
