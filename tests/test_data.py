@@ -211,7 +211,11 @@ def test_a_fetch_that_was_killed_is_never_taken_for_data(hoda: Path, monkeypatch
             with pytest.raises(UserError, match="dlexp data fetch hoda"):
                 store.verify("hoda", source, hoda.parent)
     assert not list(hoda.glob("*.part"))
-    store.fetch("hoda", source, hoda.parent)
+    for left in ("train_inputs.npy", store.CHECKSUMS):  # with nothing else to be done but what is missing
+        (hoda / left).unlink()
+        (hoda / f"{left}.part").write_bytes(b"half")  # as SIGKILL leaves it
+        store.fetch("hoda", source, hoda.parent)
+        assert not list(hoda.glob("*.part"))
     store.verify("hoda", source, hoda.parent)
 
 

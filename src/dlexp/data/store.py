@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import json
@@ -18,7 +19,7 @@ from dlexp.data.source import Samples, Source, Splits, content_digest
 from dlexp.errors import JobError, UserError
 
 FILES = tuple(f"{split}_{part}.npy" for split in ("train", "test") for part in ("inputs", "targets"))
-CHECKSUMS = "checksums.json"
+CHECKSUMS, LOCK = "checksums.json", ".lock"
 
 
 def read(name: str, source: Source, data_dir: Path) -> tuple[Splits, str]:
@@ -47,12 +48,20 @@ def fetch(name: str, source: Source, data_dir: Path) -> None:
     Raises JobError saying what to fetch by hand where there is no network.
     """
     folder = data_dir / name
-    if is_complete(folder):
-        verify(name, source, data_dir)
-        return
+    if not is_complete(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _held(folder):
+                if not is_complete(folder):  # by whom this had to wait for
+                    _fetch(name, source, folder)
+        except OSError as error:
+            raise JobError(f"{name} could not be written to {folder}: {error}") from error
+    verify(name, source, data_dir)
+
+
+def _fetch(name: str, source: Source, folder: Path) -> None:
     assert source.convert is not None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with _network_timeout(30):
             splits = source.convert(folder)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
@@ -60,13 +69,10 @@ def fetch(name: str, source: Source, data_dir: Path) -> None:
             f"{name} is not in {folder} and could not be fetched: {error}\n"
             f"Where there is a network, run `dlexp data fetch {name}`; or put {source.origin} into {folder}."
         ) from error
-    try:
-        for split, samples in splits.items():
-            for part, array in zip(("inputs", "targets"), samples, strict=True):
-                _write(folder / f"{split}_{part}.npy", lambda file, array=array: np.save(file, array))
-        _write_checksums(folder, _checksums(folder))
-    except OSError as error:
-        raise JobError(f"{name} could not be written to {folder}: {error}") from error
+    for split, samples in splits.items():
+        for part, array in zip(("inputs", "targets"), samples, strict=True):
+            _write(folder / f"{split}_{part}.npy", lambda file, array=array: np.save(file, array))
+    _write_checksums(folder, _checksums(folder))
 
 
 def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
@@ -118,7 +124,8 @@ def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
             f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published."
         )
     checksums = _checksums(folder)
-    with contextlib.suppress(PermissionError):  # a shared folder that only its owner writes is looked at each time
+    # A shared folder that only its owner writes is looked at each time.
+    with contextlib.suppress(PermissionError), _held(folder):
         _write_checksums(folder, checksums)
     return checksums
 
@@ -139,7 +146,7 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 
 def _write(path: Path, write: object) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f"{path.name}.part")
     try:
         with partial.open("wb") as file:
             assert callable(write)
@@ -149,6 +156,16 @@ def _write(path: Path, write: object) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a dataset's folder against other processes, for its files have one name for all; clear what one left."""
+    with (folder / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for partial in folder.glob("*.part"):  # of a process that was killed
+            partial.unlink()
+        yield
 
 
 def _sha256(path: Path) -> str:
