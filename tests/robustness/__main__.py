@@ -25,6 +25,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "soak": ("",),
     "kills": ("",),
     "stops": ("",),
+    "interruptions": ("",),
 }
 
 
