@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import train
+from robustness.odd_cases import write_files
 
 from dlexp import cli
 from dlexp.build import build, check
@@ -90,6 +92,36 @@ def test_images_are_normalized_by_the_batch() -> None:
 def test_statistics_come_from_train_alone_and_constant_features_are_only_centred() -> None:
     splits = prepared("dataset=digits", "dataset.normalization=standard", "dataset.train_size=50")
     assert splits.mean == pytest.approx([splits.splits["train"].inputs.mean()])
+
+
+def test_a_constant_that_no_float_holds_exactly_is_only_centred() -> None:
+    inputs, targets = [[0.1, i] for i in range(49)], [0, 1] * 24 + [0]
+    chosen = [
+        "dataset=inline",
+        f"dataset.inputs={inputs}",
+        f"dataset.targets={targets}",
+        "dataset.normalization=standard",
+    ]
+    other = ["dataset.test_inputs=[[0.2, 0]]", "dataset.test_targets=[0]"]
+    batches = build(check(load_config([*chosen, *other]))).batches
+    ((seen, _),) = batches.serve("test", 1)
+    assert seen[0, 0].item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("train[0][3, 1] = np.nan", "the train split's inputs: sample 3, feature 1 is nan"),
+        ("test[1][0] = 2", "the test split's targets have class 2, of 2 counted from 0"),
+        ("test[0], test[1] = test[0][:0], test[1][:0]", "the test split's inputs are 0"),
+        ("train[1] = train[1] + 0.5", "the train split's targets are float64() each, not the number of a class"),
+    ],
+)
+def test_samples_of_a_user_s_dataset_are_looked_at(harm: str, message: str) -> None:
+    write_files(["imports=[odd]"], Path.cwd())
+    with pytest.raises(UserError, match=re.escape(message)):
+        train("imports=[odd]", "dataset=odd", f"dataset.harm='{harm}'")
+    assert not Path("outputs").exists()
 
 
 def test_batches_are_the_order_s_whatever_the_start() -> None:

@@ -26,6 +26,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "kills": ("",),
     "stops": ("",),
     "interruptions": ("",),
+    "odd_numbers": ("",),
 }
 
 
