@@ -51,6 +51,7 @@ INSTANTS = {  # of each command: a function, and which of its calls
         "os:fsync": (1, 4, 9, 16, 24),
         "os:replace": (1, 3, 8, 12),
         "dlexp.loop:write_results": (1,),
+        "dlexp.table:Table.close": (1,),
         "dlexp.report.figures:draw": (1,),
         "dlexp.report.figures:save": (1, 2),
     },
