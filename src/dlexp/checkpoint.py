@@ -6,9 +6,11 @@ as it is, and damage, which torch.load does not look for, is found here.
 
 import hashlib
 import io
+import os
 import pickle
 import random
 import struct
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,14 @@ import numpy as np
 import torch
 
 from dlexp.errors import UserError
+from dlexp.files import regular
 from dlexp.rundir import RunDirectory
 
 FORMAT = 1
 KEPT = 2
 _DIGEST_LENGTH = 64
+_LENGTH = struct.pack("<H", _DIGEST_LENGTH)
+_TRAILER = len(_LENGTH) + _DIGEST_LENGTH
 
 
 @dataclass
@@ -54,17 +59,25 @@ def load(path: Path) -> dict[str, Any]:
     Raises UserError where it is missing, damaged, or written by a later version of dlexp.
     """
     try:
-        content = path.read_bytes()
+        with open(path, "rb", opener=regular) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TRAILER))
+            if file.read(2) != _LENGTH:  # looked at first: something large that is no checkpoint is not read
+                raise UserError(f"{path} is damaged: it does not end as a checkpoint does.")
+            file.seek(0)
+            content = file.read()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     body, digest = content[:-_DIGEST_LENGTH], content[-_DIGEST_LENGTH:]
     archive = body[:-2] + b"\0\0"  # the length of the comment, as torch.save wrote it
-    if hashlib.sha256(archive).hexdigest().encode() != digest or body[-2:] != struct.pack("<H", _DIGEST_LENGTH):
+    if hashlib.sha256(archive).hexdigest().encode() != digest:
         raise UserError(f"{path} is damaged: its content does not match its SHA-256.")
     try:
+        _check_members(archive)
         state: dict[str, Any] = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
     except pickle.UnpicklingError:
         raise UserError(f"{path} holds more than tensors and plain values, and was not opened.") from None
+    except (zipfile.BadZipFile, RuntimeError, ValueError, TypeError, KeyError, RecursionError, EOFError) as error:
+        raise UserError(f"{path} is no archive of tensors: {str(error).splitlines()[0]}.") from None
     if not isinstance(state, dict) or not isinstance(state.get("format"), int):
         raise UserError(f"{path} is not a checkpoint of dlexp.")
     if state["format"] > FORMAT:
@@ -119,10 +132,20 @@ def restore_random_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(words), gauss))
 
 
+def _check_members(archive: bytes) -> None:
+    """Raise ValueError for an archive that claims more than it holds: torch.save compresses nothing."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        members = opened.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("it is compressed")
+    if sum(member.file_size for member in members) > len(archive):
+        raise ValueError("it is shorter than its parts")
+
+
 def _serialize(state: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     archive = buffer.getvalue()
     assert archive[-22:-18] == b"PK\5\6" and archive[-2:] == b"\0\0", "not a ZIP archive without a comment"
     digest = hashlib.sha256(archive).hexdigest().encode()
-    return archive[:-2] + struct.pack("<H", _DIGEST_LENGTH) + digest
+    return archive[:-2] + _LENGTH + digest

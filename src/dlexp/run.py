@@ -1,5 +1,6 @@
 """A finished or stopped run, as Python sees it."""
 
+import io
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.config import Config, load_config
 from dlexp.errors import UserError
+from dlexp.files import read
 from dlexp.rundir import METRICS, RunDirectory
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Run:
 
         if not (self.path / METRICS).exists():
             raise UserError(f"{self.path} has no {METRICS}: it has trained nothing.")
-        return pd.read_csv(self.path / METRICS)
+        return pd.read_csv(io.BytesIO(read(self.path / METRICS)))
 
     def load_model(self, *, best: bool = False) -> "torch.nn.Module":
         """Return the model in evaluation mode with the last weights, or with those that validation chose.

@@ -7,16 +7,15 @@ import io
 import json
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from omegaconf import OmegaConf
 
 from dlexp.errors import JobError, UserError
+from dlexp.files import load_yaml, read, regular
 from dlexp.table import Table
 
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
@@ -25,17 +24,9 @@ BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
 IDENTITY, TRAJECTORIES = "identity.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
+FIRST = ("environment.json", "config.yaml")  # what is written before a directory is a run
 LARGEST = 1e300  # of a figure that something can be reckoned with; NaN is not within it either
 COSTS = ("training_seconds", "parameters", "epochs")  # of result.json, beside its metrics
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as OmegaConf reads it (1e-3 is a number), in a twentieth of its 16 ms a config, where there is libyaml."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 class RunDirectory:
@@ -70,14 +61,14 @@ class RunDirectory:
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
         """Return the run at `path`; UserError where there is none."""
-        if not (path / "config.yaml").is_file():
+        if not (path / "config.yaml").is_file() or (path / "config.yaml").is_symlink():
             raise UserError(f"{path} is not a run: it has no config.yaml. `dlexp list runs` shows what there is.")
         return cls(path)
 
     @contextmanager
     def locked(self) -> Iterator[Self]:
         """Hold the run; the lock goes with the process. UserError where another process holds it."""
-        with (self.path / "lock").open("a+") as file:
+        with open(self.path / "lock", "a+", opener=regular) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -86,15 +77,18 @@ class RunDirectory:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            if (self.path / "checkpoints").is_symlink():
+                raise UserError(f"{self.path / 'checkpoints'} is a link: what it leads to is not the run's own.")
             (self.path / "checkpoints").mkdir(exist_ok=True)
             for partial in self.path.rglob("*.part"):  # of a process that was killed
-                partial.unlink()
+                if partial.is_file() or partial.is_symlink():
+                    partial.unlink()
             yield self
 
     def is_locked(self) -> bool:
         """Whether a process is working on the run now."""
         path = self.path / "lock"
-        if not path.is_file():
+        if not path.is_file() or path.is_symlink():
             return False
         with path.open() as file:
             try:
@@ -111,9 +105,9 @@ class RunDirectory:
     def read_config(self) -> dict[str, Any]:
         """Return config.yaml as plain values; UserError where it is damaged."""
         try:
-            config = yaml.load((self.path / "config.yaml").read_bytes(), _Loader)
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise UserError(f"{self.path / 'config.yaml'} is damaged: {' '.join(str(error).split())}.") from None
+            config = load_yaml(read(self.path / "config.yaml"))
+        except (ValueError, OSError) as error:
+            raise UserError(f"{self.path / 'config.yaml'} is damaged: {error}") from None
         if not isinstance(config, dict):
             raise UserError(f"{self.path / 'config.yaml'} is damaged: it has no keys.")
         return {str(key): value for key, value in config.items()}
@@ -150,7 +144,7 @@ class RunDirectory:
     def read_json(self, name: str) -> dict[str, Any]:
         """Return a JSON file's object; UserError where it is missing or damaged."""
         try:
-            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+            content = json.loads(read(self.path / name))
         except FileNotFoundError:
             raise UserError(f"{self.path} has no {name}.") from None
         except (ValueError, OSError, RecursionError) as error:
@@ -198,14 +192,18 @@ class RunDirectory:
 
     def read_rows(self, name: str) -> list[dict[str, str]]:
         """Return the rows of a CSV file as they are written."""
-        with (self.path / name).open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return list(csv.DictReader(self._lines(name)))
 
     def read_cells(self, name: str) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows of a CSV file whose columns have no fixed names."""
-        with (self.path / name).open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+        header, *rows = csv.reader(self._lines(name))
         return header, rows
+
+    def _lines(self, name: str) -> io.StringIO:
+        try:
+            return io.StringIO(read(self.path / name).decode(), newline="")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.path / name} is damaged: {error}.") from None
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints of the run's course, newest first."""
@@ -225,7 +223,8 @@ class RunDirectory:
         path = self.path / name
         partial = path.with_name(path.name + ".part")
         try:
-            with partial.open("wb") as file:
+            partial.unlink(missing_ok=True)
+            with partial.open("xb") as file:  # x follows no link that somebody put there
                 file.write(content)
                 if durable:
                     file.flush()
@@ -244,9 +243,9 @@ class RunDirectory:
 
 def _clear_false_starts(parent: Path) -> None:
     """Delete what processes that were killed before they had a run left half written."""
-    for partial in parent.glob("*/*.part"):
+    for partial in [path for name in FIRST for path in parent.glob(f"*/{name}.part")]:
         run = RunDirectory(partial.parent)
-        if not (run.path / "config.yaml").exists() and not run.is_locked():
+        if not run.path.is_symlink() and not (run.path / "config.yaml").exists() and not run.is_locked():
             partial.unlink(missing_ok=True)
 
 
@@ -260,10 +259,7 @@ def find_runs(root: Path) -> list[RunDirectory]:
 
 def parse_value(text: str) -> Any:
     """Return what a text means in a config: 1e-3 is a number, true a truth; ValueError where it means nothing."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(text) from error
+    return load_yaml(text)
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from dlexp.errors import UserError
+from dlexp.files import regular
 
 
 class Table:
@@ -19,7 +20,7 @@ class Table:
         """Open an empty table, or go on after the first `length` bytes of one that is there (see `digest`)."""
         self.is_new = not length
         self._digest = hashlib.sha256(_head(path, length))
-        self._file: IO[str] = path.open("r+" if length else "w", newline="", encoding="utf-8")
+        self._file: IO[str] = open(path, "r+" if length else "w", newline="", encoding="utf-8", opener=regular)  # noqa: SIM115 - closed by `close`
         self._file.truncate(length)
         self._file.seek(length)
         self._columns, self._next_flush = columns, 0.0
@@ -68,5 +69,5 @@ def check_head(path: Path, length: int, digest: str) -> None:
 def _head(path: Path, length: int) -> bytes:
     if not length or not path.exists():
         return b""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return file.read(length)

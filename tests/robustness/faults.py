@@ -62,10 +62,12 @@ class Disk:
                 disk._file = self.fileno()
                 return int(disk.call("write", lambda: io.FileIO.write(self, data), data))
 
-        def opened(file: Any, mode: str = "r", buffering: int = -1, *text: Any, **named: Any) -> Any:
+        def opened(
+            file: Any, mode: str = "r", buffering: int = -1, *text: Any, opener: Any = None, **named: Any
+        ) -> Any:
             if not set(mode) & set("wax+"):
-                return opens(file, mode, buffering, *text, **named)
-            raw = disk.call("open", lambda: File(file, mode.replace("b", "").replace("t", "")))
+                return opens(file, mode, buffering, *text, opener=opener, **named)
+            raw = disk.call("open", lambda: File(file, mode.replace("b", "").replace("t", ""), opener=opener))
             buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
             return buffered if "b" in mode else io.TextIOWrapper(buffered, *text, **named)
 
