@@ -37,18 +37,18 @@ def markdown(comparison: Comparison) -> str:
     for effect in comparison.effects:
         parts.append(f"{effect.metric} by {effect.factor}, best first:")
         parts.append(markdown_table([effect.factor, *HEADER], _rows(effect.settings)))
-        parts += [f"**Not controlled:** {_plain(each)}" for each in effect.confounders]
-        parts.append("\n".join(f"- {_plain(sentence)}" for sentence in effect.sentences))
+        parts += [f"**Not controlled:** {plain(each)}" for each in effect.confounders]
+        parts.append("\n".join(f"- {plain(sentence)}" for sentence in effect.sentences))
     if comparison.combinations:
         parts.append(f"{_title(comparison)}; no differences are tested among them:")
         parts.append(markdown_table([_factors(comparison), *HEADER], _rows(comparison.combinations)))
-    return "\n\n".join([*parts, *map(_plain, comparison.notes)])
+    return "\n\n".join([*parts, *map(plain, comparison.notes)])
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown; what a name holds is text there, no markup."""
     lines = [list(header), ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(plain(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def latex(comparison: Comparison) -> str:
@@ -111,8 +111,9 @@ def _title(comparison: Comparison) -> str:
     return f"{comparison.effects[0].metric} of each combination, best first"
 
 
-def _plain(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+def plain(text: str) -> str:
+    """Return a text as one line of Markdown in which nothing is a tag or a link."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
 
 
 def _rows(settings: Mapping[str, Estimate]) -> Sequence[Sequence[str]]:

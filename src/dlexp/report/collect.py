@@ -11,6 +11,7 @@ from typing import Any
 
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
+from dlexp.files import read as read_file
 from dlexp.report.text import reported
 from dlexp.rundir import (
     BOUNDARY,
@@ -36,6 +37,7 @@ DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeE
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
+FACTS = {"path", "time", "name", "error", "keys", "figures", "curves", "record", "status"}  # of any run
 Facts = dict[str, Any]  # plain values, as JSON has them
 
 
@@ -110,7 +112,7 @@ def _of_result(run: RunDirectory) -> Facts:
     if (run.path / WRONG_IMAGES).exists():
         wrong = run.read_rows(WRONG)
         facts["wrong"] = {
-            "image": base64.b64encode((run.path / WRONG_IMAGES).read_bytes()).decode(),
+            "image": base64.b64encode(read_file(run.path / WRONG_IMAGES)).decode(),
             "targets": class_names([row["target"] for row in wrong], dataset),
             "taken_for": class_names([row["prediction"] for row in wrong], dataset),
             "sure": [float(row["confidence"]) for row in wrong],
@@ -136,7 +138,7 @@ def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
     path = run.path / table
     if not path.is_file():
         return {}
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_file(path).decode(errors="replace")
     header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
     names = header.split(",")
     rows = [cells for line in lines if len(cells := line.split(",")) == len(names)]
@@ -188,7 +190,8 @@ def _stamp(run: RunDirectory) -> list[list[int] | None]:
 
 def _read_cache(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
-        return dict(content["runs"]) if content["version"] == VERSION else {}
-    except (OSError, ValueError, TypeError, KeyError):  # none yet, or not whole: everything is read anew
+        content = json.loads(read_file(path))
+        runs = dict(content["runs"]) if content["version"] == VERSION else {}
+        return runs if all(each["facts"].keys() >= FACTS and each["stamp"] for each in runs.values()) else {}
+    except DAMAGE:  # none yet, or not whole: everything is read anew
         return {}

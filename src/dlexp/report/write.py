@@ -3,7 +3,6 @@
 import csv
 import fcntl
 import hashlib
-import html
 import io
 import json
 import re
@@ -16,6 +15,7 @@ from typing import Any
 
 from dlexp.compare import tables
 from dlexp.errors import UserError
+from dlexp.files import read, regular
 from dlexp.report import paper
 from dlexp.report.collect import DAMAGE, collect
 from dlexp.report.page import as_json, page
@@ -92,7 +92,7 @@ def _held(folder: Path) -> Iterator[RunDirectory]:
             raise UserError(
                 f"--to {folder}: {foreign[0]} is there already, and no report made it. Name another folder."
             )
-        with (folder / LOCK).open("a") as file:
+        with open(folder / LOCK, "a", opener=regular) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield RunDirectory(folder)
     except OSError as error:
@@ -119,8 +119,8 @@ def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
     parts = ["# Report"]
     for study in found:
         statuses = [run["status"] for run in study.runs]
-        counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-        parts.append(f"## {html.escape(' '.join(study.name.split()))}\n\n{counts}.")
+        counts = ", ".join(f"{statuses.count(status)} {tables.plain(status)}" for status in dict.fromkeys(statuses))
+        parts.append(f"## {tables.plain(study.name)}\n\n{counts}.")
         if comparison := study.comparisons.get(next(iter(study.metrics), "")):
             parts.append(tables.markdown(comparison))
         elif study.metrics:
@@ -149,11 +149,10 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
     What can be drawn of a damaged run is not known before: a picture that fails is said, and left out.
     """
     place = folder / "figures"
+    if place.is_symlink():
+        raise UserError(f"{place} is a link: pictures would be written, and old ones deleted, where it leads.")
     place.mkdir(exist_ok=True)
-    try:
-        before = dict(json.loads((folder / DRAWN).read_bytes()))
-    except (OSError, ValueError, TypeError):  # none yet, or not whole: all are drawn
-        before = {}
+    before = _drawn_before(folder)
     now: dict[str, dict[str, Any]] = {}
     for study, name in zip(found, _file_names(found), strict=True):
         content = json.dumps([study.name, *study.runs], sort_keys=True).encode()
@@ -175,6 +174,16 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
         (place / picture).unlink(missing_ok=True)
     RunDirectory(folder).write_atomically(DRAWN, json.dumps(now).encode(), durable=False)
     return {study.name: each["pictures"] for study, each in zip(found, now.values(), strict=True)}
+
+
+def _drawn_before(folder: Path) -> dict[str, Any]:
+    """Return what an earlier report drew; {} where none did, or its notes are not whole: then all is drawn."""
+    try:
+        before = dict(json.loads(read(folder / DRAWN)))
+        names = [name for each in before.values() for name in (each["digest"], *each["pictures"])]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return before if all(isinstance(name, str) and re.fullmatch(r"[\w-]+(\.\w+)?", name) for name in names) else {}
 
 
 def _file_names(found: Sequence[Study]) -> list[str]:
