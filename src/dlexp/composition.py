@@ -15,14 +15,19 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
 
 from dlexp.errors import UserError, did_you_mean
+from dlexp.files import load_yaml
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
+_SHORT = 2000  # bytes of a YAML that cannot be nested too deep
 _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper.")
-_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError)
+# ValueError, which UnicodeDecodeError is too, is Hydra's own for a defaults list that is none.
+_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
+STORED_PATHS = ("data_dir", "output_dir")
 
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
@@ -56,8 +61,7 @@ def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
 def grid(overrides: Sequence[str]) -> dict[str, str]:
     """Return the grid that an experiment declares in `hydra.sweeper.params`: key → comma-separated values."""
     composed = _composed([_single(override) for override in parse(overrides)], with_hydra=True)
-    params = OmegaConf.to_container(composed.hydra.sweeper.params or OmegaConf.create({}), resolve=True)
-    assert isinstance(params, dict)
+    params = _resolved(composed.hydra.sweeper.params or OmegaConf.create({}))
     return {str(key): str(value) for key, value in params.items()}
 
 
@@ -98,13 +102,15 @@ def text(override: Override) -> str:
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
-    """Return a saved YAML config as plain values, its interpolations resolved; UserError where it is not one."""
+    """Return a saved YAML config as plain values, without interpolations; UserError where it is not one."""
     try:
-        mapping = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (OSError, UnicodeDecodeError) as error:
+        mapping = load_yaml(file.read_bytes() or b"{}")
+        if any("${" in each for each in _texts(mapping)):
+            raise ValueError("a saved config holds values, and no ${…}; configs with those go to ./conf.")
+    except OSError as error:
         raise UserError(f"{file} cannot be read: {error}.") from None
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UserError(f"{file} is not a config: {_one_line(error)}") from None
+    except ValueError as error:
+        raise UserError(f"{file} is not a config: {error}") from None
     if not isinstance(mapping, dict):
         raise UserError(f"{file} is not a config: it holds a {type(mapping).__name__}, not a mapping.")
     return {str(key): value for key, value in mapping.items()}
@@ -129,6 +135,13 @@ def search_path() -> list[str]:
     user_configs = Path.cwd() / "conf"
     if not user_configs.is_dir() or user_configs.samefile(shipped_configs()):
         return []
+    for file in user_configs.rglob("*.yaml"):
+        content = file.read_bytes() if file.is_file() else b""
+        if b"*" in content or len(content) > _SHORT:  # Hydra would expand its aliases, however many
+            try:
+                load_yaml(content)
+            except ValueError as error:
+                raise UserError(f"{file} is not a config: {error}") from None
     quoted = str(user_configs).replace("\\", "\\\\").replace("'", "\\'")
     return [f"hydra.searchpath=['file://{quoted}']"]
 
@@ -143,6 +156,35 @@ def initialized() -> Iterator[None]:
             yield
     finally:
         GlobalHydra.instance().hydra = before
+
+
+@contextmanager
+def _without_secrets() -> Iterator[None]:
+    """Let ${oc.env:…} read only what may be stored: a run keeps every value of its config, and reports show them."""
+
+    def from_environment(name: str, default: Any = None, *, _node_: Node) -> Any:
+        key = _node_._get_full_key(None)
+        value = oc.env(name, default)
+        if key not in STORED_PATHS or not (name.startswith("DLEXP_") or str(value).startswith("/")):
+            raise UserError(
+                f"{key}: ${{oc.env:{name}}} would be stored with the run. It may give an absolute path to "
+                f"{' and '.join(STORED_PATHS)}; what else is no secret can be typed as {key}=${name}."
+            )
+        return value
+
+    OmegaConf.register_new_resolver("oc.env", from_environment, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from _texts(each)
+    if isinstance(value, str):
+        yield value
 
 
 def _single(override: Override) -> Override:
@@ -200,8 +242,9 @@ def _unknown_key(parts: list[str], i: int, level: Any, config: dict[str, Any]) -
 
 def _resolved(config: DictConfig) -> dict[str, Any]:
     try:
-        container = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
+        with _without_secrets():
+            container = OmegaConf.to_container(config, resolve=True)
+    except (OmegaConfBaseException, RecursionError) as error:
         raise UserError(f"The config cannot be resolved: {_one_line(error)}") from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

@@ -1,14 +1,16 @@
 """The config of a run: typed, frozen dataclasses. Nothing below this module sees a DictConfig."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dlexp import schema
 from dlexp.composition import compose, overridden
+from dlexp.errors import UserError
 from dlexp.schema import Count, Natural, Positive, Seed, Threads
 
 # What may change when a run goes on: where and how far it runs, not what it is.
@@ -27,8 +29,11 @@ Component = Mapping[str, Any]  # 'name', and the options of the builder of that 
 
 
 def _inside_output_dir(name: str) -> None:
-    if not re.fullmatch(r"[\w.=+,@ -]+(/[\w.=+,@ -]+)*", name) or ".." in PurePosixPath(name).parts or len(name) > 200:
-        raise ValueError("must be a relative path of letters, digits and any of . _ - = + , @ without '..'")
+    part = r"(?!\.)[\w.=+,@ -]+"  # what begins with a dot is dlexp's own, .jobs say
+    if not re.fullmatch(f"{part}(/{part})*", name) or len(name.encode()) > 200:
+        raise ValueError(
+            "must be a relative path of letters, digits and any of . _ - = + , @, no part with a dot first"
+        )
 
 
 def _device(name: str) -> None:
@@ -106,6 +111,23 @@ class Config:
         return dataclasses.asdict(self)
 
 
+def _refuse_foreign_code(imports: Any, file: Path) -> None:
+    """Raise UserError where a saved config, which may be somebody else's, names code that is not the user's own.
+
+    Own are modules and packages in the working directory, but for that of the run, and on PYTHONPATH.
+    """
+    folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
+    run = file.parent.resolve() if file.name == "config.yaml" else None
+    own = [folder for folder in folders if run is None or not folder.resolve().is_relative_to(run)]
+    for name in imports if isinstance(imports, list | tuple) else ():
+        top = str(name).split(".")[0]
+        if not any((folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file() for folder in own):
+            raise UserError(
+                f"{file} imports {name}, which is no module of yours: it is neither in {Path.cwd()} nor on PYTHONPATH. "
+                "If you trust it, put it there; with `train --config` and `resume` imports=[…] says so too."
+            )
+
+
 def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config:
     """Compose the config that `overrides` (Hydra's grammar) ask for, from the groups or from a saved `file`.
 
@@ -113,5 +135,7 @@ def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config
     Raises UserError naming the key that is wrong, and what it may have been meant to be.
     """
     composed = compose(overrides) if file is None else overridden(file, overrides)
+    if file is not None and not any(each.startswith("imports=") for each in overrides):
+        _refuse_foreign_code(composed["imports"], file)
     composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
     return Config(**schema.bind(Config, composed, ""))

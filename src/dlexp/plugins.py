@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.build import check
@@ -110,6 +110,23 @@ def _is_open(override: str) -> bool:
     return parsed.is_sweep_override()
 
 
+def _refuse_code(settings: DictConfig) -> None:
+    """Raise UserError where a config names code for Hydra to run, other than its plugins and Optuna's samplers."""
+    if settings.callbacks or settings.job.env_set:
+        raise UserError("hydra.callbacks and hydra.job.env_set: a config cannot name code to be run.")
+    chosen = OmegaConf.to_container(OmegaConf.create([settings.launcher, settings.sweeper]), resolve=False)
+    waiting: list[Any] = [chosen]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            target = str(value.get("_target_", "optuna.samplers."))
+            if value.get("custom_search_space") or not target.startswith(
+                ("hydra_plugins.", "hydra._internal.core_plugins.", "optuna.samplers.")
+            ):
+                raise UserError(f"{target}: a config cannot name code to be run.")
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 @contextlib.contextmanager
 def _composed(overrides: Sequence[str], folder: Path) -> Iterator[tuple[DictConfig, HydraContext]]:
     """The config that Hydra's plugins want, and the context; what they write themselves goes to `folder`."""
@@ -125,6 +142,7 @@ def _composed(overrides: Sequence[str], folder: Path) -> Iterator[tuple[DictConf
                 run_mode=RunMode.MULTIRUN,
                 with_log_configuration=False,
             )
+            _refuse_code(config.hydra)
             yield config, HydraContext(config_loader=instance.config_loader, callbacks=Callbacks())
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"Hydra's plugin cannot be used: {str(error).splitlines()[0]}") from error

@@ -27,7 +27,7 @@ class Registry(Generic[Product]):
 
     def find(self, name: str, imports: Sequence[ModuleType] = ()) -> Callable[..., Product]:
         """Return the builder called `name`: one of ours, else a function or class in one of `imports`."""
-        found = self.builders.get(name) or next((vars(m)[name] for m in imports if callable(vars(m).get(name))), None)
+        found = self.builders.get(name) or next(filter(None, (_builder(m, name) for m in imports)), None)
         if found is None:
             where = f" or in {', '.join(m.__name__ for m in imports)}" if imports else ""
             raise UserError(
@@ -61,6 +61,13 @@ class Registry(Generic[Product]):
         return builder(**arguments, **{name: fact for name, fact in facts.items() if name in wanted})
 
 
+def _builder(module: ModuleType, name: str) -> Any:
+    """Return a function or class of a module; None where there is none, or it is Python's own, `system` say."""
+    found = vars(module).get(name)
+    own = getattr(found, "__module__", None) or ""
+    return found if callable(found) and own.split(".")[0] not in sys.stdlib_module_names else None
+
+
 def import_modules(names: Sequence[str]) -> list[ModuleType]:
     """Import the user's own modules (config key `imports`), from the working directory or installed.
 
@@ -72,6 +79,8 @@ def import_modules(names: Sequence[str]) -> list[ModuleType]:
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
             raise UserError(f"imports=[{name}]: this is not the name of a module.")
+        if name.split(".")[0] in sys.stdlib_module_names:
+            raise UserError(f"imports=[{name}]: this is Python's own module, and holds nothing to train.")
         try:
             modules.append(importlib.import_module(name))
         except ModuleNotFoundError as error:

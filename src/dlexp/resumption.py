@@ -17,7 +17,7 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     """
     for override in overrides:
         key = override.split("=")[0]
-        if key not in CHANGEABLE:
+        if key not in CHANGEABLE and key != "imports":
             raise UserError(
                 f"{override}: a resumed run stays the same experiment; only {', '.join(CHANGEABLE)} may change. "
                 f"For another one: dlexp train --config {run.path}/config.yaml {override}"
@@ -27,6 +27,8 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     config = check(load_config(overrides, file=run.path / "config.yaml"))
     if config.works_out_identity:
         raise UserError(f"{run.path} worked out an identity: there is nothing to go on with.")
+    if list(config.imports) != run.read_config().get("imports"):
+        raise UserError(f"imports={list(config.imports)}: a resumed run stays the same experiment, with the same code.")
     done = run.status().get("epoch", 0)
     for key in ("epochs", "stop_at"):
         value = getattr(config, key)

@@ -27,7 +27,7 @@ class Worker:
         self.task: Task | None = None
         self._started, self._partial = 0.0, b""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dlexp.worker"],
+            [sys.executable, "-P", "-m", "dlexp.worker"],  # without the working directory's own json.py
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -1,6 +1,7 @@
 """One command, many runs: what a sweep expands to."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from dlexp.config import CHANGEABLE
 from dlexp.errors import UserError
 
 # A sweep over these would ask for one job again and again.
+MOST_JOBS = 100_000  # some hours of checking alone
 NO_JOB_OF_ITS_OWN = {*CHANGEABLE, "jobs", "output_dir"} - {"epochs", "stop_at"}
 
 
@@ -37,6 +39,8 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
                 "Give one value, or start a sweep under another name= for each."
             )
     factors = [_values(override) for override in [*declared, *swept]]
+    if (number := math.prod(map(len, factors))) > MOST_JOBS:
+        raise UserError(f"This sweep has {number:,} jobs; {MOST_JOBS:,} are the most.")
     return [[*fixed, *combination] for combination in itertools.product(*factors)]
 
 
@@ -55,7 +59,10 @@ def _values(override: Override) -> list[str]:
         raise UserError(f"{text(override)}: glob is not supported; name the options, as `dlexp list` shows them.")
     try:
         added = "++" if override.is_force_add() else "+" if override.is_add() else ""
-        values = [f"{added}{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
+        values = [
+            f"{added}{override.key_or_group}={value}"
+            for value in itertools.islice(override.sweep_string_iterator(), MOST_JOBS + 1)
+        ]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"{text(override)} cannot be swept: {error}") from None
     if not values:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from dlexp.build import check
 from dlexp.config import load_config
 from dlexp.errors import DlexpError, FixedLengthError, UserError
+from dlexp.files import regular
 from dlexp.launch import work_of
 from dlexp.report import figures
 from dlexp.resumption import resumed_config
@@ -110,8 +111,10 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
 def claimed(output_dir: Path, key: str) -> Iterator[io.TextIOWrapper | None]:
     """Hold a job, so that two sweeps at once do not train it twice; None where another process holds it."""
     folder = output_dir / ".jobs"
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link: claims of jobs would be written where it leads. Delete it.")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / key).open("a+") as file:
+    with open(folder / key, "a+", opener=regular) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -135,6 +138,7 @@ def _train(task: Task, device: str | None) -> RunDirectory:
     from dlexp import loop
 
     changes = [f"epochs={task.config.epochs}", f"threads={task.config.threads}", *where]
+    changes.append(f"imports=[{','.join(task.config.imports)}]")  # which are the user's: the command gave them
     if task.config.stop_at:
         changes.append(f"stop_at={task.config.stop_at}")
     try:
