@@ -17,6 +17,7 @@ from dlexp.errors import DlexpError, JobError, UserError
 from dlexp.rundir import EVALUATIONS, GRADIENTS, METRICS, STEPS, TRACE, UNITS, RunDirectory
 from dlexp.table import check_head
 
+NUMBERS = {bool, int, float}
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
 
 
@@ -131,14 +132,43 @@ class Session:
     def _restore(self, state: dict[str, Any]) -> dict[str, int]:
         job = self.job
         job.model.load_state_dict(state["model"])
+        _refuse_other_kinds(job.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
+        weights = [weight for group in job.optimizer.param_groups for weight in group["params"]]
+        for number, moments in state["optimizer"]["state"].items():
+            if any(of.dim() and of.shape != weights[number].shape for of in moments.values() if torch.is_tensor(of)):
+                raise ValueError("the optimizer's state has other shapes than the weights")
         job.optimizer.load_state_dict(state["optimizer"])
         if job.schedule.scheduler:
+            _refuse_other_kinds(job.schedule.scheduler.state_dict(), state["scheduler"])
             job.schedule.scheduler.load_state_dict(state["scheduler"])
         checkpoint.restore_random_state(state["random"])
         self.progress = Progress(**state["progress"])
+        if self.progress.step != self.progress.epoch * job.steps_per_epoch + self.progress.position:
+            raise ValueError("its step and its epoch do not fit")
+        if (best := state["best_weights"]) is not None:
+            if best.keys() != job.model.state_dict().keys():
+                raise ValueError("its best weights are of other names")
+            _refuse_other_kinds(dict(job.model.state_dict()), best)
         self.totals[:, : self.progress.position] = state["totals"].to(job.device)
         self.best_weights = state["best_weights"]
         return dict(state["lengths"])
+
+
+def _refuse_other_kinds(expected: Any, found: Any) -> None:
+    """Raise ValueError where a state has numbers or shapes for something else: `load_state_dict` takes anything.
+
+    Other versions of PyTorch may have other keys.
+    """
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in expected.keys() & found.keys():
+            _refuse_other_kinds(expected[key], found[key])
+    elif isinstance(expected, list | tuple) and isinstance(found, list | tuple):
+        for pair in zip(expected, found, strict=False):
+            _refuse_other_kinds(*pair)
+    elif torch.is_tensor(expected) and (not torch.is_tensor(found) or expected.shape != found.shape):
+        raise ValueError("a part of it has another shape")
+    elif {type(expected), type(found)} & NUMBERS and not {type(expected), type(found)} <= {*NUMBERS, type(None)}:
+        raise ValueError("a part of it is of another kind")
 
 
 def _columns(job: Job) -> dict[str, list[str]]:
