@@ -1,9 +1,15 @@
 """CIFAR-10 (Krizhevsky, 2009): colour photographs of 32 × 32 in ten classes."""
 
+import hashlib
+import io
+import pickle
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dlexp.data import store
 from dlexp.data.source import Samples, Source
 
 
@@ -22,8 +28,40 @@ def cifar10() -> Source:
 def _convert(folder: Path) -> dict[str, Samples]:
     from torchvision.datasets import CIFAR10
 
+    store.download(CIFAR10.url, folder / CIFAR10.filename, CIFAR10.tgz_md5)
     splits = {}
-    for split in ("train", "test"):
-        dataset = CIFAR10(folder, train=split == "train", download=True)
-        splits[split] = Samples(dataset.data, np.array(dataset.targets, np.int64))
+    with tarfile.open(folder / CIFAR10.filename) as archive:
+        for split, batches in (("train", CIFAR10.train_list), ("test", CIFAR10.test_list)):
+            read = [_read(archive, f"{CIFAR10.base_folder}/{name}", md5) for name, md5 in batches]
+            pixels = np.concatenate([batch["data"] for batch in read]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            labels = np.array([label for batch in read for label in batch["labels"]], np.int64)
+            splits[split] = Samples(np.ascontiguousarray(pixels), labels)
     return splits
+
+
+class _Arrays(pickle.Unpickler):
+    """Of all that a pickle can name, makes NumPy's arrays."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what an array is pickled with; UnpicklingError for anything else."""
+        known = {
+            "_reconstruct": np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
+            "ndarray": np.ndarray,
+            "dtype": np.dtype,
+        }
+        if not module.startswith("numpy") or name not in known:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return known[name]
+
+
+def _read(archive: tarfile.TarFile, name: str, md5: str) -> dict[str, Any]:
+    """Return a batch out of the archive, of which nothing is unpacked to the disk; RuntimeError for another one."""
+    try:
+        file = archive.extractfile(name)
+        content = file.read() if file else b""
+        if hashlib.md5(content).hexdigest() != md5:
+            raise ValueError("its MD5 is another")
+        batch: dict[str, Any] = _Arrays(io.BytesIO(content), encoding="latin1").load()
+    except (KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise RuntimeError(f"{name} in {archive.name!r} is not of CIFAR-10: {error}") from None
+    return batch

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlexp.data import store
 from dlexp.data.source import Samples, Source
 
 URL = "https://github.com/Alireza-Akhavan/SRU-deeplearning-workshop/raw/master/dataset/Data_hoda_full.mat"
@@ -48,13 +49,16 @@ def _full(folder: Path) -> dict[str, Samples]:
 
 def _read(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
     from scipy.io import loadmat
-    from torchvision.datasets.utils import download_url
+    from scipy.io.matlab import MatReadError
 
-    download_url(URL, folder, FILE, MD5)
+    store.download(URL, folder / FILE, MD5)
     if hashlib.sha256((folder / FILE).read_bytes()).hexdigest() != SHA256:
         raise RuntimeError(f"{folder / FILE} is not the published file")
-    content = loadmat(folder / FILE)
-    return list(content["Data"].ravel()), content["labels"].ravel().astype(np.int64)
+    try:
+        content = loadmat(folder / FILE)
+        return list(content["Data"].ravel()), content["labels"].ravel().astype(np.int64)
+    except (ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
+        raise RuntimeError(f"{folder / FILE} is no MATLAB file of digits: {error}") from None
 
 
 def _resize(image: np.ndarray, height: int, width: int, *, antialias: bool) -> np.ndarray:

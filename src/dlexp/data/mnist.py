@@ -6,7 +6,10 @@ from urllib.error import URLError
 
 import numpy as np
 
+from dlexp.data import store
 from dlexp.data.source import Samples, Source
+
+LARGEST = 16 + 60_000 * 28 * 28  # bytes of a file, unpacked
 
 
 def mnist() -> Source:
@@ -36,19 +39,23 @@ def _convert(folder: Path) -> dict[str, Samples]:
 
 
 def _download(mirrors: list[str], folder: Path, name: str, md5: str) -> None:
-    from torchvision.datasets.utils import download_url
-
     for mirror in mirrors[:-1]:
         try:
-            return download_url(mirror + name, folder, name, md5)
+            return store.download(mirror + name, folder / name, md5)
         except (URLError, RuntimeError):
             continue  # the next mirror may have it; the last one's error is the user's
-    return download_url(mirrors[-1] + name, folder, name, md5)
+    return store.download(mirrors[-1] + name, folder / name, md5)
 
 
 def _idx(path: Path) -> np.ndarray:
     """Read an IDX file of unsigned bytes: two zeros, type 8, number of dimensions, sizes (big-endian), values."""
-    content = gzip.decompress(path.read_bytes())
+    with gzip.open(path) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST or content[:3] != b"\0\0\x08":
+        raise RuntimeError(f"{path} is not a file of MNIST")
     dimensions = content[3]
-    shape = np.frombuffer(content, ">i4", dimensions, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    try:
+        shape = np.frombuffer(content, ">i4", dimensions, offset=4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    except ValueError as error:
+        raise RuntimeError(f"{path} is not a file of MNIST: {error}") from None

@@ -10,6 +10,8 @@ import http.client
 import json
 import os
 import socket
+import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -34,7 +36,9 @@ def read(name: str, source: Source, data_dir: Path) -> tuple[Splits, str]:
     if not is_complete(data_dir / name):
         fetch(name, source, data_dir)
     checksums = verify(name, source, data_dir)
-    return _load(data_dir / name), hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
+    return _load(name, source, data_dir / name), hashlib.sha256(
+        json.dumps(checksums, sort_keys=True).encode()
+    ).hexdigest()
 
 
 def is_complete(folder: Path) -> bool:
@@ -64,7 +68,7 @@ def _fetch(name: str, source: Source, folder: Path) -> None:
     try:
         with _network_timeout(30):
             splits = source.convert(folder)
-    except (OSError, RuntimeError, http.client.HTTPException) as error:
+    except (OSError, EOFError, RuntimeError, tarfile.TarError, http.client.HTTPException) as error:
         raise JobError(
             f"{name} is not in {folder} and could not be fetched: {error}\n"
             f"Where there is a network, run `dlexp data fetch {name}`; or put {source.origin} into {folder}."
@@ -87,8 +91,8 @@ def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
     if not (folder / CHECKSUMS).exists():
         return _adopt(name, source, folder)
     try:
-        stored = json.loads((folder / CHECKSUMS).read_text())
-    except ValueError:
+        stored = json.loads((folder / CHECKSUMS).read_bytes())
+    except (ValueError, RecursionError):
         stored = None
     if not isinstance(stored, dict):
         raise UserError(f"{folder / CHECKSUMS} is damaged. Delete {folder}/*.npy and it, then fetch again.")
@@ -98,27 +102,27 @@ def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
                 f"{folder / file} is damaged: its SHA-256 is not the one in {CHECKSUMS}. "
                 f"Delete the file and {CHECKSUMS}, then run `dlexp data fetch {name}`."
             )
+    _load(name, source, folder)
     return stored
 
 
+def download(url: str, path: Path, md5: str) -> None:
+    """Get a published file, unless it is there and whole; one that is not is replaced, and no link is written through.
+
+    Raises OSError or RuntimeError where it cannot be fetched, or is another one.
+    """
+    from torchvision.datasets.utils import check_integrity, download_url
+
+    if check_integrity(path, md5):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download") as folder:
+        download_url(url, folder, path.name, md5)
+        (Path(folder) / path.name).replace(path)
+
+
 def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
-    try:
-        splits = _load(folder)
-    except (ValueError, EOFError, OSError) as error:
-        raise UserError(
-            f"A file in {folder} is damaged: {error}. Delete it, then run `dlexp data fetch {name}`."
-        ) from None
-    channels, height, width = source.input_shape
-    for (split, samples), size in zip(splits.items(), source.sizes, strict=True):
-        if samples.inputs.shape != (size, height, width, channels) or samples.inputs.dtype != np.uint8:
-            raise UserError(f"{folder}/{split}_inputs.npy is not {name}: {samples.inputs.dtype}{samples.inputs.shape}.")
-        labels = samples.targets
-        if (
-            labels.shape != (size,)
-            or labels.dtype.kind not in "iu"
-            or set(np.unique(labels)) - set(range(len(source.class_names)))
-        ):
-            raise UserError(f"{folder}/{split}_targets.npy is not {name}: its labels are not those of {size} samples.")
+    splits = _load(name, source, folder)
     if source.content is not None and content_digest(splits) != source.content:
         raise UserError(
             f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published."
@@ -130,10 +134,24 @@ def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
     return checksums
 
 
-def _load(folder: Path) -> dict[str, Samples]:
-    # Mode c (copy on write) shares pages between processes like r, and torch does not warn of read-only memory.
-    arrays = {file: np.load(folder / file, mmap_mode="c", allow_pickle=False) for file in FILES}
-    return {s: Samples(arrays[f"{s}_inputs.npy"], arrays[f"{s}_targets.npy"]) for s in ("train", "test")}
+def _load(name: str, source: Source, folder: Path) -> dict[str, Samples]:
+    """Raise UserError where a file is no array, or not one of this dataset's sizes and labels."""
+    try:
+        # Mode c (copy on write) shares pages between processes like r, and torch does not warn of read-only memory.
+        arrays = {file: np.load(folder / file, mmap_mode="c", allow_pickle=False) for file in FILES}
+    except (ValueError, EOFError, OSError, OverflowError, SyntaxError) as error:
+        raise UserError(
+            f"A file in {folder} is damaged: {error}. Delete it, then run `dlexp data fetch {name}`."
+        ) from None
+    splits = {s: Samples(arrays[f"{s}_inputs.npy"], arrays[f"{s}_targets.npy"]) for s in ("train", "test")}
+    channels, height, width = source.input_shape
+    for (split, samples), size in zip(splits.items(), source.sizes, strict=True):
+        if samples.inputs.shape != (size, height, width, channels) or samples.inputs.dtype != np.uint8:
+            raise UserError(f"{folder}/{split}_inputs.npy is not {name}: {samples.inputs.dtype}{samples.inputs.shape}.")
+        labels, classes = samples.targets, set(range(len(source.class_names)))
+        if labels.shape != (size,) or labels.dtype.kind not in "iu" or set(np.unique(labels)) - classes:
+            raise UserError(f"{folder}/{split}_targets.npy is not {name}: its labels are not those of {size} samples.")
+    return splits
 
 
 def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
@@ -148,7 +166,8 @@ def _checksums(folder: Path) -> dict[str, str]:
 def _write(path: Path, write: object) -> None:
     partial = path.with_name(f"{path.name}.part")
     try:
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:  # x follows no link that somebody put there
             assert callable(write)
             write(file)
             file.flush()
