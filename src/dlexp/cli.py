@@ -1,6 +1,7 @@
 """The command line: finds the verb, and turns what goes wrong into one message and an exit code."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
             print(_overview())
