@@ -27,6 +27,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "stops": ("",),
     "interruptions": ("",),
     "odd_numbers": ("",),
+    "hostile": ("checkpoints", "code", "configs", "names", "secrets", "files", "links", "downloads", "labels"),
 }
 
 
