@@ -50,7 +50,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "table": {"files"},
     "rundir": {"files", "table"},
     "checkpoint": {"files", "rundir"},
-    "session": {"build", "checkpoint", "rundir", "table"},
+    "session": {"build", "checkpoint", "optimizers", "rundir", "table"},
     "boundary": {"build", "evaluate", "rundir"},
     "finish": {"boundary", "build", "data", "evaluate", "measures", "rundir", "session"},
     "records": {"build", "evaluate", "models", "rundir", "session"},

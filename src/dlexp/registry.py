@@ -62,10 +62,10 @@ class Registry(Generic[Product]):
 
 
 def _builder(module: ModuleType, name: str) -> Any:
-    """Return a function or class of a module; None where there is none, or it is Python's own, `system` say."""
+    """Return a function or class of a module; None where there is none, or it is one of Python's own, `system` say."""
     found = vars(module).get(name)
-    own = getattr(found, "__module__", None) or ""
-    return found if callable(found) and own.split(".")[0] not in sys.stdlib_module_names else None
+    origin = (found.__module__ or "") if inspect.isroutine(found) or isinstance(found, type) else ""
+    return found if callable(found) and origin.split(".")[0] not in sys.stdlib_module_names else None
 
 
 def import_modules(names: Sequence[str]) -> list[ModuleType]:

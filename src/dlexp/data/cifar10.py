@@ -45,7 +45,7 @@ class _Arrays(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Return what an array is pickled with; UnpicklingError for anything else."""
         known = {
-            "_reconstruct": np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
+            "_reconstruct": np.empty(0).__reduce__()[0],  # which NumPy has moved, and calls private
             "ndarray": np.ndarray,
             "dtype": np.dtype,
         }
