@@ -235,3 +235,20 @@ def test_a_finished_run_gets_the_pictures_that_its_process_did_not_live_to_draw(
     other.unlink()
     assert cli.main(["resume", str(other.parent)]) == 0
     assert other.exists() and fresh.stat().st_mtime_ns == moment
+
+
+def test_a_user_s_own_model_and_optimizer_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partial is no module's own function, and Adafactor's state has other shapes than the weights."""
+    Path("factoring.py").write_text(
+        "import functools\nfrom torch import nn, optim\n\n"
+        "def net(width, *, input_shape, num_outputs):\n"
+        "    return nn.Sequential(nn.Linear(4, width), nn.Linear(width, num_outputs))\n\n"
+        "wide = functools.partial(net, 8)\n\n"
+        "def factored(*, parameters):\n    return optim.Adafactor(parameters)\n"
+    )
+    Path("conf/optimizer").mkdir(parents=True)
+    Path("conf/optimizer/factored.yaml").write_text("name: factored\n")
+    monkeypatch.syspath_prepend(Path.cwd())
+    overrides = ["imports=[factoring]", "model=custom", "model.name=wide", "optimizer=factored", "epochs=4"]
+    whole, run = train(*overrides, "name=whole"), train(*overrides, "stop_at=2", "name=stopped")
+    assert_same_end(whole, resume(run))
