@@ -67,7 +67,7 @@ INSTANTS = {  # of each command: a function, and which of its calls
         "numpy:save": (1, 3),
         "os:replace": (1, 4, 5),
     },
-    "sweep": {"dlexp.supervisor:Worker.give": (2,), "dlexp.supervisor:Worker.messages": (1, 3)},
+    "sweep": {"dlexp.supervisor:Worker.give": (2,), "dlexp.supervisor:Worker.messages": (3,)},
 }
 ANYWHERE = {"train": 10, "report": 4, "fetch": 4}  # instants by chance
 IMPORTS = ("hydra", "numpy", "torch", "torch.optim", "sklearn", "matplotlib")

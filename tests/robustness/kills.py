@@ -127,7 +127,7 @@ def trials(*, short: bool) -> Iterator[Trial]:
     """Every kind of run, in forks; one in whole processes; sweeps. In short a few kinds, in forks."""
     prepare(IMAGES, TABULAR, draw=True)
     for what in ("images", "by hand", "early stopping") if short else KILLED:
-        yield from kills(what, [*KILLED[what], *OFTEN], 2 if short else 14)
+        yield from kills(what, [*KILLED[what], *OFTEN], 2 if short else 13)
     if not short:
-        yield from kills("process", [*KILLED["images"], *OFTEN], 20, process)
-        yield from sweep_kills(10)
+        yield from kills("process", [*KILLED["images"], *OFTEN], 15, process)
+        yield from sweep_kills(8)
