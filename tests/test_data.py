@@ -1,10 +1,14 @@
 """Datasets: their splits, their normalization, their files."""
 
 import gzip
+import hashlib
+import io
 import json
 import os
+import pickle
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -289,3 +293,30 @@ def test_idx_files_are_read_big_endian(tmp_path: Path) -> None:
     header = bytes([0, 0, 8, 2]) + (2).to_bytes(4, "big") + (3).to_bytes(4, "big")
     (tmp_path / "x.gz").write_bytes(gzip.compress(header + bytes(range(6))))
     assert _idx(tmp_path / "x.gz").tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_cifar_10_is_read_out_of_its_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import CIFAR10
+
+    pixels = np.arange(20 * 3072).reshape(20, 3072).astype(np.uint8)
+    batches = {
+        name: pickle.dumps({"data": pixels[i : i + 4], "labels": [i, 1, 2, 3]}, 2)
+        for i, name in enumerate(name for name, _ in [*CIFAR10.train_list, *CIFAR10.test_list])
+    }
+    folder = Path("data/cifar10")
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / CIFAR10.filename, "w:gz") as archive:
+        for name, content in batches.items():
+            member = tarfile.TarInfo(f"{CIFAR10.base_folder}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    digest = hashlib.md5((folder / CIFAR10.filename).read_bytes()).hexdigest()
+    monkeypatch.setattr(CIFAR10, "tgz_md5", digest)
+    for names in ("train_list", "test_list"):
+        known = [[name, hashlib.md5(batches[name]).hexdigest()] for name, _ in getattr(CIFAR10, names)]
+        monkeypatch.setattr(CIFAR10, names, known)
+    splits = DATASETS.find("cifar10")().convert(folder)  # type: ignore[misc]
+    assert splits["train"].inputs.shape == (20, 32, 32, 3) and splits["test"].inputs.shape == (4, 32, 32, 3)
+    assert (splits["train"].inputs[5] == pixels[2].reshape(3, 32, 32).transpose(1, 2, 0)).all()
+    assert splits["test"].targets.tolist() == [5, 1, 2, 3]
+    assert [path.name for path in folder.iterdir()] == [CIFAR10.filename], "nothing is unpacked to the disk"

@@ -12,6 +12,15 @@ import numpy as np
 from dlexp.data import store
 from dlexp.data.source import Samples, Source
 
+# What NumPy's arrays are pickled with: by Python 2, as those of CIFAR-10 are, or 3.
+ARRAYS = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
 
 def cifar10() -> Source:
     """50,000 train and 10,000 test images, from torchvision's archive, MD5 checked."""
@@ -44,14 +53,9 @@ class _Arrays(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what an array is pickled with; UnpicklingError for anything else."""
-        known = {
-            "_reconstruct": np.empty(0).__reduce__()[0],  # which NumPy has moved, and calls private
-            "ndarray": np.ndarray,
-            "dtype": np.dtype,
-        }
-        if not module.startswith("numpy") or name not in known:
+        if (module, name) not in ARRAYS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return known[name]
+        return super().find_class(module, name)
 
 
 def _read(archive: tarfile.TarFile, name: str, md5: str) -> dict[str, Any]:

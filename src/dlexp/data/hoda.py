@@ -57,7 +57,7 @@ def _read(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
     try:
         content = loadmat(folder / FILE)
         return list(content["Data"].ravel()), content["labels"].ravel().astype(np.int64)
-    except (ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
+    except (ValueError, TypeError, LookupError, NotImplementedError, MatReadError) as error:
         raise RuntimeError(f"{folder / FILE} is no MATLAB file of digits: {error}") from None
 
 
