@@ -211,3 +211,23 @@ def test_environment_tells_where_a_run_came_from() -> None:
     environment = json.loads((train().path / "environment.json").read_text())
     for key in ("command", "torch", "device", "threads", "data_sha256", "split_sha256", "initial_weights_sha256"):
         assert environment[key], key
+
+
+@pytest.mark.parametrize("how", ["own", "brought", "installed"])
+def test_a_run_imports_what_is_the_user_s_own_and_nothing_it_brings(
+    how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.py").write_text(
+        "import torch\n\ndef wide(*, input_shape, num_outputs):\n    return torch.nn.Linear(4, num_outputs)\n"
+    )
+    command = ["train", "imports=[mine]", "model=custom", "model.name=wide", "epochs=2", "stop_at=1"]
+    assert cli.main(command) == 0
+    (run,) = Path("outputs").glob("*/*")
+    Path("installed").mkdir()
+    path = Path("mine.py").rename(Path({"own": ".", "brought": str(run), "installed": "installed"}[how], "mine.py"))
+    monkeypatch.syspath_prepend(path.parent.absolute())
+    code = cli.main(["resume", str(run)])
+    assert code == (0 if how == "own" else 2)
+    assert how == "own" or "which is no module of yours" in capsys.readouterr().err
+    if how == "installed":
+        assert cli.main(["resume", str(run), "imports=[mine]"]) == 0
