@@ -3,6 +3,7 @@
 Everything here refuses a wrong key or option with the nearest right ones.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -19,14 +20,15 @@ from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from dlexp.errors import UserError, did_you_mean
+from dlexp.errors import UserError, did_you_mean, one_line
 from dlexp.files import load_yaml
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
 _SHORT = 2000  # bytes of a YAML that cannot be nested too deep
 _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper.")
-# ValueError, which UnicodeDecodeError is too, is Hydra's own for a defaults list that is none.
-_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
+# ValueError: bytes that are not UTF-8, a number of more digits than Python reads, and Hydra's own for a defaults list
+# that is none; RecursionError: nested too deeply.
+_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
 STORED_PATHS = ("data_dir", "output_dir")
 
 
@@ -72,8 +74,12 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for each in overrides:
         try:
             override = parser.parse_override(each)
-        except HydraException as error:
-            raise UserError(f"{each!r} is not of the form key=value: {_one_line(error)}") from None
+        except _COMPOSING as error:
+            raise UserError(f"{one_line(each)!r} is not of the form key=value: {_one_line(error)}") from None
+        if override.package is not None or not override.key_or_group:
+            raise UserError(f"{each}: there is nothing to be put elsewhere by @; write key=value or group=option.")
+        if re.search(r"([\[{]\s*){50}", each):
+            raise UserError(f"{one_line(each)} is nested too deeply.")
         if override.is_hydra_override():
             raise UserError(
                 f"{each}: settings of Hydra itself cannot be changed, but for its launchers and sweepers with "
@@ -101,11 +107,11 @@ def text(override: Override) -> str:
     return override.input_line
 
 
-def read_mapping(file: Path) -> dict[str, Any]:
-    """Return a saved YAML config as plain values, without interpolations; UserError where it is not one."""
+def read_mapping(file: Path, *, saved: bool = True) -> dict[str, Any]:
+    """Return a YAML config as plain values; UserError where it is not one, or a saved one has interpolations."""
     try:
         mapping = load_yaml(file.read_bytes() or b"{}")
-        if any("${" in each for each in _texts(mapping)):
+        if saved and any("${" in each for each in _texts(mapping)):
             raise ValueError("a saved config holds values, and no ${…}; configs with those go to ./conf.")
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error}.") from None
@@ -215,7 +221,9 @@ def _check_choice(choice: Override) -> None:
     if value is None:
         raise UserError(f"{group}=null: leave it out, or choose one of {', '.join(known)}.")
     if str(value) not in known:
-        raise UserError(f"{group}={value}: there is no such {group}.{did_you_mean(str(value), known)}")
+        raise UserError(f"{group}={one_line(str(value))}: there is no such {group}.{did_you_mean(str(value), known)}")
+    if not known[str(value)].is_relative_to(shipped_configs()):
+        read_mapping(known[str(value)], saved=False)  # Hydra would not name the file
 
 
 def _check_keys(overrides: Sequence[Override], config: Any) -> None:
@@ -244,12 +252,18 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
     try:
         with _without_secrets():
             container = OmegaConf.to_container(config, resolve=True)
-    except (OmegaConfBaseException, RecursionError) as error:
+    except _COMPOSING as error:
         raise UserError(f"The config cannot be resolved: {_one_line(error)}") from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply."
+    while not str(error) and error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines) if isinstance(error, yaml.YAMLError) else lines[0]  # YAML names file and line last
+    told = " ".join(lines) if isinstance(error, yaml.YAMLError) else lines[0]  # YAML names file and line last
+    key = getattr(error, "full_key", None)
+    return f"{key}: {told}" if key else told

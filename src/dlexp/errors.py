@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+QUOTED = 200  # characters of what was typed, in a message
+
 
 class DlexpError(Exception):
     """What went wrong, in one message for the user; `exit_code` is the process's."""
@@ -22,6 +24,12 @@ class FixedLengthError(UserError):
 
 class JobError(DlexpError):
     """A job that was rightly started could not go on (no room on the disk, a loss that is not a number)."""
+
+
+def one_line(text: str) -> str:
+    """Return a text as a message can quote it: in one line, and not all of it where it is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:

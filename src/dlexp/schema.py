@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from dlexp.errors import UserError, did_you_mean
+from dlexp.errors import UserError, did_you_mean, one_line
 
 LARGEST_FLOAT32 = 3.4e38  # of a number that float32 holds, as every kernel has to
 
@@ -163,4 +163,4 @@ def _described(annotation: Any) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 1000:  # Python writes none of more than 4,300 digits
         return f"an integer of {value.bit_length()} bits"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else one_line(str(value))

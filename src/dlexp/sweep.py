@@ -13,8 +13,8 @@ from dlexp.composition import grid, parse, text
 from dlexp.config import CHANGEABLE
 from dlexp.errors import UserError
 
+MOST = 100_000  # jobs of a sweep; to compose and check so many takes hours
 # A sweep over these would ask for one job again and again.
-MOST_JOBS = 100_000  # some hours of checking alone
 NO_JOB_OF_ITS_OWN = {*CHANGEABLE, "jobs", "output_dir"} - {"epochs", "stop_at"}
 
 
@@ -39,8 +39,8 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
                 "Give one value, or start a sweep under another name= for each."
             )
     factors = [_values(override) for override in [*declared, *swept]]
-    if (number := math.prod(map(len, factors))) > MOST_JOBS:
-        raise UserError(f"This sweep has {number:,} jobs; {MOST_JOBS:,} are the most.")
+    if (count := math.prod(map(len, factors))) > MOST:
+        raise UserError(f"That would be {count:,} jobs, and {MOST:,} are the most: give fewer values.")
     return [[*fixed, *combination] for combination in itertools.product(*factors)]
 
 
@@ -58,13 +58,13 @@ def _values(override: Override) -> list[str]:
     if isinstance(override.value(), Glob):
         raise UserError(f"{text(override)}: glob is not supported; name the options, as `dlexp list` shows them.")
     try:
+        several = itertools.islice(override.sweep_string_iterator(), MOST + 1)
         added = "++" if override.is_force_add() else "+" if override.is_add() else ""
-        values = [
-            f"{added}{override.key_or_group}={value}"
-            for value in itertools.islice(override.sweep_string_iterator(), MOST_JOBS + 1)
-        ]
-    except (HydraException, OmegaConfBaseException) as error:
+        values = [f"{added}{override.key_or_group}={value}" for value in several]
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise UserError(f"{text(override)} cannot be swept: {error}") from None
+    if len(values) > MOST:
+        raise UserError(f"{text(override)} gives more than {MOST:,} values, the most that a sweep can have.")
     if not values:
         raise UserError(f"{text(override)} gives no value at all.")
     return values

@@ -1,9 +1,25 @@
 """What the verbs share: a parser made of a verb's docstring."""
 
 import argparse
+import re
 from collections.abc import Callable
+from typing import NoReturn
+
+from dlexp.errors import UserError, did_you_mean
 
 OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 model=mlp model.hidden_sizes=[64,32]"
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UserError for what it does not understand, with the nearest right options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong as every other mistake is said."""
+        unknown = re.search(r"unrecognized arguments: .*?(--?[^\s=]+)", message)
+        hint = (
+            did_you_mean(unknown[1], [name for name in self._option_string_actions if name != "-h"]) if unknown else ""
+        )
+        raise UserError(f"{self.prog}: {message}.{hint or f' `{self.prog} --help` says more.'}")
 
 
 def parser_of(verb: Callable[..., int]) -> argparse.ArgumentParser:
@@ -11,9 +27,10 @@ def parser_of(verb: Callable[..., int]) -> argparse.ArgumentParser:
     name = verb.__name__.rstrip("_")
     what, _, examples = (verb.__doc__ or "").partition("\n\n")
     lines = [line.strip() for line in examples.splitlines() if line.strip()]
-    return argparse.ArgumentParser(
+    return Parser(
         prog=f"dlexp {name}",
         usage=argparse.SUPPRESS,
         description="\n".join([*(f"  {line}" for line in lines), "", what]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
