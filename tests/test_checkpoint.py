@@ -229,3 +229,40 @@ def test_a_signal_that_nobody_asked_about_is_passed_on() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             assert stop()
         assert outer.signal is None
+
+
+def test_an_older_checkpoint_under_a_newer_name_is_not_taken_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train("epochs=3", "checkpoint.every_epochs=1")
+    newest, before = run.checkpoints()
+    before.rename(newest)
+    assert cli.main(["evaluate", str(run.path)]) == 2
+    assert "holds step" in capsys.readouterr().err
+
+
+def test_a_killed_run_whose_checkpoints_are_gone_is_not_started_again() -> None:
+    run = train("stop_at=1")
+    run.write_status("running", epoch=1, step=2)
+    shutil.rmtree(run.path / "checkpoints")
+    with pytest.raises(UserError, match="its checkpoints are gone"):
+        resume(run)
+
+
+def test_a_result_in_which_a_figure_was_changed_is_shown_as_damaged(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train()
+    result = run.path / "result.json"
+    result.write_text(result.read_text().replace('"epochs": 2', '"epochs": 3'))
+    with pytest.raises(UserError, match=r"result\.json was edited, or is damaged"):
+        run.read_json("result.json")
+    assert cli.main(["list", "runs"]) == 0
+    assert "damaged" in capsys.readouterr().out
+
+
+def test_a_table_shorter_than_an_older_version_s_checkpoint_says_is_refused() -> None:
+    run = train("stop_at=1")
+    (path,) = run.checkpoints()
+    state = checkpoint.load(path)
+    del state["digests"], state["experiment"]
+    checkpoint.save(run, state, name=path.name)
+    os.truncate(run.path / "metrics.csv", 10)
+    with pytest.raises(UserError, match=r"metrics\.csv is not as it was"):
+        resume(run)

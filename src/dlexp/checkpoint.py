@@ -25,6 +25,7 @@ from dlexp.rundir import RunDirectory
 
 FORMAT = 1
 KEPT = 2
+_WHOLE = {"model", "optimizer", "scheduler", "random", "progress", "totals", "best_weights", "lengths"}
 _DIGEST_LENGTH = 64
 _LENGTH = struct.pack("<H", _DIGEST_LENGTH)
 _TRAILER = len(_LENGTH) + _DIGEST_LENGTH
@@ -95,7 +96,11 @@ def latest(
     damaged: list[str] = []
     for path in run.checkpoints():
         try:
-            check(path, state := load(path))
+            if missing := _WHOLE - (state := load(path)).keys():
+                raise UserError(f"{path} is not the whole state of a run: it has no {', '.join(sorted(missing))}.")
+            check(path, state)
+            if path.name != name_of(step := state["progress"]["step"]):
+                raise UserError(f"{path} holds step {step}: it was renamed, or copied from elsewhere.")
             return state, [f"Warning: {each} The checkpoint before it is used." for each in damaged]
         except UserError as error:
             damaged.append(str(error))
@@ -104,10 +109,20 @@ def latest(
     return None, []
 
 
+def name_of(step: int) -> str:
+    """Return the name of the checkpoint after so many steps."""
+    return f"step_{step:09d}.pt"
+
+
 def check_experiment(path: Path, state: dict[str, Any], experiment: str) -> None:
     """Raise UserError for a checkpoint that was saved for another `experiment`, the hash of a run's config."""
     if state.get("experiment", experiment) != experiment:
         raise UserError(f"{path} is of another experiment than this run.")
+
+
+def seal(archive: bytes) -> bytes:
+    """Return a ZIP archive that has no comment with its SHA-256 as one."""
+    return archive[:-2] + _LENGTH + hashlib.sha256(archive).hexdigest().encode()
 
 
 def random_state() -> dict[str, Any]:
@@ -147,5 +162,4 @@ def _serialize(state: dict[str, Any]) -> bytes:
     torch.save({"format": FORMAT, **state}, buffer)
     archive = buffer.getvalue()
     assert archive[-22:-18] == b"PK\5\6" and archive[-2:] == b"\0\0", "not a ZIP archive without a comment"
-    digest = hashlib.sha256(archive).hexdigest().encode()
-    return archive[:-2] + _LENGTH + digest
+    return seal(archive)

@@ -24,6 +24,7 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
             )
     if not any(override.startswith("stop_at=") for override in overrides):
         overrides = [*overrides, "stop_at=null"]
+    run.read_config()  # raises where it is not as it was written
     config = check(load_config(overrides, file=run.path / "config.yaml"))
     if config.works_out_identity:
         raise UserError(f"{run.path} worked out an identity: there is nothing to go on with.")

@@ -28,7 +28,8 @@ class Run:
 
     @cached_property
     def config(self) -> Config:
-        """The resolved config."""
+        """The resolved config. Raises UserError where it is not as it was written."""
+        self.directory.read_config()
         return load_config([], file=self.path / "config.yaml")
 
     @property

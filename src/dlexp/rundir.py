@@ -2,7 +2,7 @@
 
 import csv
 import datetime
-import fcntl
+import hashlib
 import io
 import json
 import math
@@ -15,7 +15,8 @@ from typing import Any, Self
 from omegaconf import OmegaConf
 
 from dlexp.errors import JobError, UserError
-from dlexp.files import load_yaml, read, regular
+from dlexp.files import load_yaml, read
+from dlexp.lock import held, is_held, lives
 from dlexp.table import Table
 
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
@@ -25,6 +26,7 @@ CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
 IDENTITY, TRAJECTORIES = "identity.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
 FIRST = ("environment.json", "config.yaml")  # what is written before a directory is a run
+_SEAL = "# SHA-256 of the lines below: "  # in config.yaml
 LARGEST = 1e300  # of a figure that something can be reckoned with; NaN is not within it either
 COSTS = ("training_seconds", "parameters", "epochs")  # of result.json, beside its metrics
 
@@ -68,46 +70,33 @@ class RunDirectory:
     @contextmanager
     def locked(self) -> Iterator[Self]:
         """Hold the run; the lock goes with the process. UserError where another process holds it."""
-        with open(self.path / "lock", "a+", opener=regular) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise UserError(f"{self.path} is in use by process {file.read().strip()}.") from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        with held(self.path / "lock", str(self.path)):
             if (self.path / "checkpoints").is_symlink():
                 raise UserError(f"{self.path / 'checkpoints'} is a link: what it leads to is not the run's own.")
             (self.path / "checkpoints").mkdir(exist_ok=True)
-            for partial in self.path.rglob("*.part"):  # of a process that was killed
-                if partial.is_file() or partial.is_symlink():
-                    partial.unlink()
+            _clear_partial(self.path.rglob("*.part"))
             yield self
 
     def is_locked(self) -> bool:
         """Whether a process is working on the run now."""
-        path = self.path / "lock"
-        if not path.is_file() or path.is_symlink():
-            return False
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return is_held(self.path / "lock")
 
     def write_config(self, mapping: Mapping[str, Any]) -> None:
-        """Write config.yaml."""
-        text = "# The resolved config; `dlexp train --config <this file>` repeats the run.\n"
-        self.write_atomically("config.yaml", (text + OmegaConf.to_yaml(OmegaConf.create(dict(mapping)))).encode())
+        """Write config.yaml, sealed with the SHA-256 of its keys."""
+        head, keys = "# The resolved config; `dlexp train --config <this file>` repeats the run.\n", dict(mapping)
+        text = OmegaConf.to_yaml(OmegaConf.create(keys))
+        self.write_atomically("config.yaml", f"{head}{_SEAL}{_sha256(text)}\n{text}".encode())
 
     def read_config(self) -> dict[str, Any]:
-        """Return config.yaml as plain values; UserError where it is damaged."""
+        """Return config.yaml as plain values; UserError where it is damaged, or not as it was written."""
         try:
-            config = load_yaml(read(self.path / "config.yaml"))
+            text = read(self.path / "config.yaml").decode()
+            config = load_yaml(text)
         except (ValueError, OSError) as error:
             raise UserError(f"{self.path / 'config.yaml'} is damaged: {error}") from None
+        _, seal, keys = text.partition(_SEAL)
+        if seal and keys[:65] != _sha256(keys[65:]) + "\n":  # an older version wrote none
+            raise UserError(f"{self.path}/config.yaml was edited, or is damaged: a run stays the same experiment.")
         if not isinstance(config, dict):
             raise UserError(f"{self.path / 'config.yaml'} is damaged: it has no keys.")
         return {str(key): value for key, value in config.items()}
@@ -137,8 +126,9 @@ class RunDirectory:
         return (self.path / IDENTITY).exists()
 
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
-        """Write strict JSON: a number that is not finite becomes null."""
-        text = json.dumps(strict(content), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        """Write strict JSON, with the SHA-256 of its content: a number that is not finite becomes null."""
+        sealed = {**(plain := strict(content)), "sha256": _sha256(json.dumps(plain, sort_keys=True))}
+        text = json.dumps(sealed, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         self.write_atomically(name, text.encode(), durable=durable)
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -151,6 +141,9 @@ class RunDirectory:
             raise UserError(f"{self.path / name} is damaged: {error}.") from None
         if not isinstance(content, dict):
             raise UserError(f"{self.path / name} is damaged: it is not an object.")
+        digest = content.pop("sha256", None)
+        if digest is not None and digest != _sha256(json.dumps(content, sort_keys=True)):  # an older version wrote none
+            raise UserError(f"{self.path / name} was edited, or is damaged: its content does not match its SHA-256.")
         return content
 
     def write_status(self, status: str, **facts: Any) -> None:
@@ -221,7 +214,7 @@ class RunDirectory:
         fsyncs guard against power loss and are left out where not `durable`. Raises OSError as it comes.
         """
         path = self.path / name
-        partial = path.with_name(path.name + ".part")
+        partial = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             partial.unlink(missing_ok=True)
             with partial.open("xb") as file:  # x follows no link that somebody put there
@@ -243,10 +236,21 @@ class RunDirectory:
 
 def _clear_false_starts(parent: Path) -> None:
     """Delete what processes that were killed before they had a run left half written."""
-    for partial in [path for name in FIRST for path in parent.glob(f"*/{name}.part")]:
-        run = RunDirectory(partial.parent)
-        if not run.path.is_symlink() and not (run.path / "config.yaml").exists() and not run.is_locked():
+    for path in {path.parent for name in FIRST for path in parent.glob(f"*/{name}*.part")}:
+        if not path.is_symlink() and not (path / "config.yaml").exists() and not is_held(path / "lock"):
+            _clear_partial(path.glob("*.part"))
+
+
+def _clear_partial(files: Iterable[Path]) -> None:
+    """Delete half-written files, but for those of other processes that live: pictures are drawn without the lock."""
+    for partial in files:
+        number = partial.name.split(".")[-2]
+        if (partial.is_file() or partial.is_symlink()) and (number == str(os.getpid()) or not lives(number)):
             partial.unlink(missing_ok=True)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
 def find_runs(root: Path) -> list[RunDirectory]:

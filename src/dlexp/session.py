@@ -36,8 +36,11 @@ class Session:
         columns = _columns(job)
         try:
             state, self.warnings = checkpoint.latest(run, self._check)
-            if state is None and run.status()["status"] in ("stopped", "finished"):
-                raise UserError(f"{run.path} was saved, but its checkpoints are gone: start a new run.")
+            if state is None and (run.path / "config.yaml").exists():
+                status = run.status()
+                if status["status"] in ("stopped", "finished") or (status["status"] != "failed" and status["epoch"]):
+                    raise UserError(f"{run.path} was saved, but its checkpoints are gone: start a new run.")
+                self.warnings = [f"{run.path} has no checkpoint yet: it starts from the beginning."]
             saved = self._restore(state) if state is not None else dict.fromkeys(columns, 0)
             lengths = {name: saved[name] for name in columns}
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -75,7 +78,7 @@ class Session:
             "digests": {name: digest for name, (_, digest) in synced.items()},
             "experiment": self._experiment,
         }
-        checkpoint.save(self.run, state, name=f"step_{progress.step:09d}.pt")
+        checkpoint.save(self.run, state, name=checkpoint.name_of(progress.step))
         self.run.write_status("running", **self.whereabouts())
         self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
 
@@ -127,8 +130,7 @@ class Session:
         """Raise UserError for a checkpoint of something else, or a table that was changed since it was saved."""
         checkpoint.check_experiment(path, state, self._experiment)
         for name, length in state["lengths"].items():
-            if digest := state.get("digests", {}).get(name):
-                check_head(self.run.path / name, length, digest)
+            check_head(self.run.path / name, length, state.get("digests", {}).get(name))
 
     def _restore(self, state: dict[str, Any]) -> dict[str, int]:
         job = self.job

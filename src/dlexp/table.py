@@ -60,14 +60,18 @@ class Table:
             self._file.close()
 
 
-def check_head(path: Path, length: int, digest: str) -> None:
-    """Raise UserError where the first `length` bytes of a table have another SHA-256: somebody else changed it."""
-    if hashlib.sha256(_head(path, length)).hexdigest() != digest:
+def check_head(path: Path, length: int, digest: str | None) -> None:
+    """Raise UserError where a table is shorter than `length`, or that much of it has another SHA-256.
+
+    `digest` is None in checkpoints of older versions.
+    """
+    head = _head(path, length)
+    if len(head) < length or (digest and hashlib.sha256(head).hexdigest() != digest):
         raise UserError(f"{path} is not as it was when the checkpoint was saved: it was changed, or is damaged.")
 
 
 def _head(path: Path, length: int) -> bytes:
-    if not length or not path.exists():
+    if not length or not path.is_file():
         return b""
     with open(path, "rb", opener=regular) as file:
         return file.read(length)

@@ -4,11 +4,12 @@
 """
 
 import contextlib
-import fcntl
+import errno
 import hashlib
 import http.client
 import json
 import os
+import shutil
 import socket
 import tarfile
 import tempfile
@@ -19,9 +20,10 @@ import numpy as np
 
 from dlexp.data.source import Samples, Source, Splits, content_digest
 from dlexp.errors import JobError, UserError
+from dlexp.lock import awaited
 
 FILES = tuple(f"{split}_{part}.npy" for split in ("train", "test") for part in ("inputs", "targets"))
-CHECKSUMS, LOCK = "checksums.json", ".lock"
+CHECKSUMS, LOCK, DOWNLOAD = "checksums.json", ".lock", ".download"
 
 
 def read(name: str, source: Source, data_dir: Path) -> tuple[Splits, str]:
@@ -116,7 +118,7 @@ def download(url: str, path: Path, md5: str) -> None:
     if check_integrity(path, md5):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=DOWNLOAD) as folder:
         download_url(url, folder, path.name, md5)
         (Path(folder) / path.name).replace(path)
 
@@ -128,9 +130,12 @@ def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
             f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published."
         )
     checksums = _checksums(folder)
-    # A shared folder that only its owner writes is looked at each time.
-    with contextlib.suppress(PermissionError), _held(folder):
-        _write_checksums(folder, checksums)
+    try:
+        with _held(folder):
+            _write_checksums(folder, checksums)
+    except OSError as error:  # a shared folder that only its owner writes is looked at each time
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
     return checksums
 
 
@@ -180,10 +185,11 @@ def _write(path: Path, write: object) -> None:
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Hold a dataset's folder against other processes, for its files have one name for all; clear what one left."""
-    with (folder / LOCK).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with awaited(folder / LOCK):
         for partial in folder.glob("*.part"):  # of a process that was killed
             partial.unlink()
+        for partial in folder.rglob(f"{DOWNLOAD}*"):
+            shutil.rmtree(partial)
         yield
 
 

@@ -110,9 +110,10 @@ def runs(directories: Iterable[RunDirectory]) -> str:
         status = run.status()
         try:
             figures = run.figures()
+            missing = ""
         except UserError:  # stopped before it was written, or damaged: a list goes on to the next run
-            figures = {}
-        measure = next((key for key in figures if key.startswith("test/") and key != "test/loss"), "").partition("/")[2]
+            figures, missing = {}, "damaged" if (run.path / "result.json").exists() else ""
+        measure = next((k.partition("/")[2] for k in figures if k.startswith("test/") and k != "test/loss"), missing)
         values = [figures.get(f"{split}/{measure}", "") for split in ("train", "test")]
         rows.append([status["status"], status["epoch"], measure, *values, str(run.path)])
     return table(["status", "epoch", "", "train", "test", "run"], rows)

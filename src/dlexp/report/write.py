@@ -1,7 +1,6 @@
 """Run directories → the report's folder: page, pictures, summary.csv, report.md. What has not changed is kept."""
 
 import csv
-import fcntl
 import hashlib
 import io
 import json
@@ -15,7 +14,8 @@ from typing import Any
 
 from dlexp.compare import tables
 from dlexp.errors import UserError
-from dlexp.files import read, regular
+from dlexp.files import read
+from dlexp.lock import awaited
 from dlexp.report import paper
 from dlexp.report.collect import DAMAGE, collect
 from dlexp.report.page import as_json, page
@@ -92,8 +92,7 @@ def _held(folder: Path) -> Iterator[RunDirectory]:
             raise UserError(
                 f"--to {folder}: {foreign[0]} is there already, and no report made it. Name another folder."
             )
-        with open(folder / LOCK, "a", opener=regular) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with awaited(folder / LOCK):
             yield RunDirectory(folder)
     except OSError as error:
         raise UserError(f"--to {folder}: {error.filename} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,73 @@
+"""A file that one process holds; the lock goes with the process."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dlexp.errors import UserError
+from dlexp.files import regular
+
+_LOOK_AGAIN, _AT_MOST = 0.1, 2.0  # seconds
+
+
+@contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    """Hold the file at `path`, the process's number in it. UserError where another process holds it, with its number.
+
+    A number may be that of a holder before, which was killed, and somebody may just be looking (`is_held`): what is
+    said has stood there for a while.
+    """
+    with open(path, "a+", opener=regular) as file:
+        deadline, before = time.monotonic() + _AT_MOST, ""
+        while not _taken(file.fileno(), fcntl.LOCK_EX):
+            file.seek(0)
+            number = file.read().strip()
+            if (number and number == before and lives(number)) or time.monotonic() > deadline:
+                raise UserError(f"{what} is in use by process {number or 'of unknown number'}.")
+            before = number
+            time.sleep(_LOOK_AGAIN)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+@contextmanager
+def awaited(path: Path) -> Iterator[None]:
+    """Hold the file at `path` as soon as no other process does."""
+    with open(path, "a", opener=regular) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the file at `path` now."""
+    if not path.is_file() or path.is_symlink():
+        return False
+    with path.open() as file:
+        return not _taken(file.fileno(), fcntl.LOCK_SH)
+
+
+def lives(number: str) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _taken(file: int, how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
