@@ -28,6 +28,9 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "interruptions": ("",),
     "odd_numbers": ("",),
     "hostile": ("checkpoints", "code", "configs", "names", "secrets", "files", "links", "downloads", "labels"),
+    "concurrency": ("",),
+    "golden": ("",),
+    "damage": ("bytes", "checkpoints", "files"),
 }
 
 
