@@ -45,6 +45,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "seed=" + "[" * 99 + "]" * 99: "is nested too deeply",
     "epochs=" + "1" * 5000: "is not of the form key=value",
     "model.activation=" + "x" * 5000: "x…",
+    "++dataset.augmentation.new=1": "There is no key dataset.augmentation.new",
     "@seed=1": "write key=value or group=option",
     "--config /dev/null": "is not the config of a run",
     "epochs=2.5": "epochs=2.5 must be an integer.",

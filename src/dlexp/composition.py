@@ -228,10 +228,11 @@ def _check_choice(choice: Override) -> None:
 
 def _check_keys(overrides: Sequence[Override], config: Any) -> None:
     for override in overrides:
-        if override.is_add() or override.is_force_add():
-            continue
+        adds = override.is_add() or override.is_force_add()
         level, parts = config, override.key_or_group.split(".")
         for i, part in enumerate(parts):
+            if adds and not isinstance(level, list) and not (isinstance(level, dict) and part in level):
+                break  # a new key; whether there may be such a one, the component's builder says
             if not isinstance(level, dict) or part not in level:
                 raise UserError(_unknown_key(parts, i, level, config))
             level = level[part]
