@@ -31,6 +31,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "concurrency": ("",),
     "golden": ("",),
     "damage": ("bytes", "checkpoints", "files"),
+    "fuzz": ("",),
 }
 
 
