@@ -74,8 +74,12 @@ class RunDirectory:
             if (self.path / "checkpoints").is_symlink():
                 raise UserError(f"{self.path / 'checkpoints'} is a link: what it leads to is not the run's own.")
             (self.path / "checkpoints").mkdir(exist_ok=True)
-            _clear_partial(self.path.rglob("*.part"))
+            self.clear_partial()
             yield self
+
+    def clear_partial(self) -> None:
+        """Delete what killed processes left half written."""
+        _clear_partial(self.path.rglob("*.part"))
 
     def is_locked(self) -> bool:
         """Whether a process is working on the run now."""

@@ -60,7 +60,7 @@ def compressed(path: Path, other: Path) -> None:
 
 def flip(path: Path, other: Path) -> None:
     """A bit in the first digit after a third of the file, so that what is read is still of its format."""
-    content = path.read_bytes()
+    content = path.read_bytes() or b"0"  # a lock that nobody holds is empty
     at = next((i for i in range(len(content) // 3, len(content)) if chr(content[i]).isdigit()), 0)
     path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
 
@@ -121,9 +121,10 @@ def copied(base: Path, place: Path, name: str = "stopped") -> RunDirectory:
     return find_runs(place)[0]
 
 
-def contents(run: RunDirectory) -> dict[Path, bytes]:
-    """Every file of a run but its lock."""
-    return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path.name != "lock"}
+def contents(run: RunDirectory) -> dict[Path, object]:
+    """Every file of a run but its lock; of large ones the size and when they were written."""
+    files = {path: path.stat() for path in run.path.rglob("*") if path.is_file() and path.name != "lock"}
+    return {p: p.read_bytes() if s.st_size < 2**20 else (s.st_size, s.st_mtime_ns) for p, s in files.items()}
 
 
 def refused(code: int, said: str) -> str:

@@ -23,6 +23,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
     Where not `anew`, only those that are missing or older than their table: a process that was killed may have finished
     its run, and not its pictures.
     """
+    run.clear_partial()
     figures = _figures(run)
     wanted = [name for name, (table, _) in figures.items() if anew or _is_older(run.path / name, run.path / table)]
     if not wanted:
