@@ -19,19 +19,19 @@ from test_resume import KINDS
 FAILED = 3  # the exit code where trials failed; 1 is of a row that broke off
 PAGE = Path(__file__).parents[2] / "docs" / "robustness.md"
 ROWS = {  # each a module beside this one, and the parts in which it is done
-    "faults": (*KINDS, "disks"),
-    "combinations": ("",),
-    "indifference": ("",),
-    "soak": ("",),
     "kills": ("",),
-    "stops": ("",),
     "interruptions": ("",),
+    "faults": (*KINDS, "disks"),
+    "damage": ("bytes", "checkpoints", "files"),
+    "stops": ("",),
+    "concurrency": ("",),
+    "soak": ("",),
+    "indifference": ("",),
     "odd_numbers": ("",),
     "hostile": ("checkpoints", "code", "configs", "names", "secrets", "files", "links", "downloads", "labels"),
-    "concurrency": ("",),
-    "golden": ("",),
-    "damage": ("bytes", "checkpoints", "files"),
     "fuzz": ("",),
+    "combinations": ("",),
+    "golden": ("",),
 }
 
 
