@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from dlexp.errors import UserError, did_you_mean, one_line
-from dlexp.files import load_yaml
+from dlexp.files import LARGEST, load_yaml
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
 _SHORT = 2000  # bytes of a YAML that cannot be nested too deep
@@ -110,7 +110,11 @@ def text(override: Override) -> str:
 def read_mapping(file: Path, *, saved: bool = True) -> dict[str, Any]:
     """Return a YAML config as plain values; UserError where it is not one, or a saved one has interpolations."""
     try:
-        mapping = load_yaml(file.read_bytes() or b"{}")
+        with file.open("rb") as opened:  # it may be a pipe: `--config <(sed …)`
+            content = opened.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes.")
+        mapping = load_yaml(content or b"{}")
         if saved and any("${" in each for each in _texts(mapping)):
             raise ValueError("a saved config holds values, and no ${…}; configs with those go to ./conf.")
     except OSError as error:

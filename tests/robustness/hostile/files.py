@@ -66,9 +66,9 @@ def attacks() -> list[Attack]:
     return [
         *found,
         *(Attack(f"outputs with a link: {name}", every, link_folder(name, to), codes=(0, 2)) for name, to in loops),
-        Attack("outputs with a name that is no text", every, undecodable, codes=(0,)),
-        Attack("outputs with a folder as config.yaml", every, folder_as_config, codes=(0,)),
-        Attack("outputs, 500 folders deep", every, deep, codes=(0,)),
+        Attack("outputs with a name that is no text", every, undecodable, codes=(0, 2)),
+        Attack("outputs with a folder as config.yaml", every, folder_as_config, codes=(0, 2)),
+        Attack("outputs, 500 folders deep", every, deep, codes=(0, 2)),
     ]
 
 
