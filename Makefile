@@ -12,7 +12,7 @@ report: $(VENV)/installed
 	$(BIN)/dlexp report
 
 test: $(VENV)/installed-for-tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 check: $(VENV)/installed-for-checks
 	$(BIN)/ruff check .
