@@ -101,7 +101,7 @@ def outcome(attack: Attack, template: Path) -> str:
                 return f"{changed} changed, and {ended}"
             if found := holds_secret(place):
                 return f"{found} hold the secret, and {ended}"
-            messages = sum(line.startswith("dlexp: ") for line in said.splitlines())
+            messages = sum(line.startswith("dlexp: ") or "  failed  " in line for line in said.splitlines())
             if code not in attack.codes or "Traceback" in said or messages != (code != 0):
                 return ended
         return attack.look(work)
