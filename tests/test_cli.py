@@ -9,6 +9,7 @@ import pytest
 from conftest import only_run, start, train
 
 from dlexp import cli
+from dlexp.verbs import VERBS
 
 MISTAKES = {  # arguments of train: what the message must hold
     "epoch=3": "There is no key epoch. Did you mean epochs?",
@@ -122,7 +123,7 @@ def test_other_verbs_name_mistakes_too(
 def test_help_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     assert capsys.readouterr().out.strip().startswith("dlexp train")
-    for verb in cli.VERBS:
+    for verb in VERBS:
         with pytest.raises(SystemExit) as end:
             cli.main([verb, "--help"])
         assert end.value.code == 0

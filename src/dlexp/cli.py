@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
 from dlexp.signals import Interruption
-from dlexp.verbs import VERBS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    from dlexp.verbs import VERBS  # with Hydra, a tenth of a second in which a signal may come
+
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
             print(_overview())
@@ -53,6 +54,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _overview() -> str:
+    from dlexp.verbs import VERBS
+
     verbs = "\n".join(f"  {name:9} {(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items())
     return f"""  dlexp train                                  # Iris, two seconds, no download
   dlexp train model=cifar_cnn optimizer=sgd
