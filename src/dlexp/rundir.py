@@ -74,12 +74,8 @@ class RunDirectory:
             if (self.path / "checkpoints").is_symlink():
                 raise UserError(f"{self.path / 'checkpoints'} is a link: what it leads to is not the run's own.")
             (self.path / "checkpoints").mkdir(exist_ok=True)
-            self.clear_partial()
+            clear_partial(self.path.rglob("*.part"))
             yield self
-
-    def clear_partial(self) -> None:
-        """Delete what killed processes left half written."""
-        _clear_partial(self.path.rglob("*.part"))
 
     def is_locked(self) -> bool:
         """Whether a process is working on the run now."""
@@ -242,14 +238,18 @@ def _clear_false_starts(parent: Path) -> None:
     """Delete what processes that were killed before they had a run left half written."""
     for path in {path.parent for name in FIRST for path in parent.glob(f"*/{name}*.part")}:
         if not path.is_symlink() and not (path / "config.yaml").exists() and not is_held(path / "lock"):
-            _clear_partial(path.glob("*.part"))
+            clear_partial(path.glob("*.part"))
 
 
-def _clear_partial(files: Iterable[Path]) -> None:
-    """Delete half-written files, but for those of other processes that live: pictures are drawn without the lock."""
+def clear_partial(files: Iterable[Path]) -> None:
+    """Delete half-written files, but for those of other processes that live: pictures are drawn without the lock.
+
+    What is not named as `write_atomically` does is somebody else's.
+    """
     for partial in files:
         number = partial.name.split(".")[-2]
-        if (partial.is_file() or partial.is_symlink()) and (number == str(os.getpid()) or not lives(number)):
+        ours = number.isdecimal() and (partial.is_file() or partial.is_symlink())
+        if ours and (number == str(os.getpid()) or not lives(number)):
             partial.unlink(missing_ok=True)
 
 

@@ -35,7 +35,7 @@ LOGGED = ["log_every_n_steps=2", "log_gradients=true", "evaluate_every_n_steps=4
 COMMANDS = {
     "train": ["train", *IMAGES, *LOGGED, "epochs=3", "checkpoint.every_epochs=1"],
     "report": ["report"],
-    "fetch": ["data", "fetch", "hoda"],
+    "fetch": ["data", "fetch", "hoda", "--data-dir", "data"],
     "sweep": SWEEP,
 }
 INSTANTS = {  # of each command: a function, and which of its calls
@@ -194,7 +194,8 @@ def outcome(child: Child, number: int, command: str, whole: Path, folder: Path) 
         after.unlink()
         if done["steps"] > 1 or done["saves"] > 1:
             return f"took {done['steps']} steps more, and saved {done['saves']} times"
-    if command == "fetch" and (verified := dlexp(folder, "data", "verify", "hoda")[0]) not in (0, 2):
+    verify = ["data", "verify", *COMMANDS["fetch"][2:]]
+    if command == "fetch" and (verified := dlexp(folder, *verify)[0]) not in (0, 2):
         return f"verify ended with {verified}"
     work = partial(go_on, COMMANDS["train"][1:]) if command == "train" else partial(cli.main, COMMANDS[command])
     code, said = Child(folder, work).wait()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
+from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory, clear_partial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
     Where not `anew`, only those that are missing or older than their table: a process that was killed may have finished
     its run, and not its pictures.
     """
-    run.clear_partial()
+    clear_partial(run.path.rglob("*.part"))
     figures = _figures(run)
     wanted = [name for name, (table, _) in figures.items() if anew or _is_older(run.path / name, run.path / table)]
     if not wanted:

@@ -20,7 +20,7 @@ from dlexp.report import paper
 from dlexp.report.collect import DAMAGE, collect
 from dlexp.report.page import as_json, page
 from dlexp.report.studies import Study, settings, studies
-from dlexp.rundir import RunDirectory
+from dlexp.rundir import RunDirectory, clear_partial
 
 CACHE, DRAWN, LOCK = ".cache.json", ".drawn.json", ".lock"
 OURS = ("index.html", "summary.csv", "report.md")
@@ -93,6 +93,7 @@ def _held(folder: Path) -> Iterator[RunDirectory]:
                 f"--to {folder}: {foreign[0]} is there already, and no report made it. Name another folder."
             )
         with awaited(folder / LOCK):
+            clear_partial([*folder.glob("*.part"), *folder.glob("figures/*.part")])
             yield RunDirectory(folder)
     except OSError as error:
         raise UserError(f"--to {folder}: {error.filename} cannot be written: {error.strerror}.") from error
