@@ -79,13 +79,13 @@ def test_descent_meets_weight_decay_where_the_book_says() -> None:
 
 
 def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "half_proofs.py").write_text(
         "from dlexp.identities.sides import Demonstration, Sides\n"
         "def half_is_third(n: int = 1): return Demonstration([Sides('1/2 = 1/3', n / 2, n / 3)])\n"
     )
     (tmp_path / "conf" / "identity").mkdir(parents=True)
     (tmp_path / "conf" / "identity" / "mine.yaml").write_text("name: half_is_third\nn: 1\n")
-    assert main(["train", "imports=[mine]", "identity=mine"]) == JobError.exit_code
+    assert main(["train", "imports=[half_proofs]", "identity=mine"]) == JobError.exit_code
     error = capsys.readouterr().err
     assert "1/2 = 1/3: the sides differ by 0.17" in error and "1 of 1 statements do not hold" in error
     assert only_run().status()["status"] == "failed"

@@ -73,7 +73,10 @@ class RunDirectory:
         with held(self.path / "lock", str(self.path)):
             if (self.path / "checkpoints").is_symlink():
                 raise UserError(f"{self.path / 'checkpoints'} is a link: what it leads to is not the run's own.")
-            (self.path / "checkpoints").mkdir(exist_ok=True)
+            try:
+                (self.path / "checkpoints").mkdir(exist_ok=True)
+            except FileExistsError:
+                raise UserError(f"{self.path / 'checkpoints'} is a file where a folder should be.") from None
             clear_partial(self.path.rglob("*.part"))
             yield self
 
@@ -260,7 +263,7 @@ def _sha256(text: str) -> str:
 def find_runs(root: Path) -> list[RunDirectory]:
     """Every run directory below `root`, oldest first by its path's last part."""
     return sorted(
-        (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").is_dir()),
+        (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").exists()),
         key=lambda run: (run.path.name, str(run.path)),
     )
 
