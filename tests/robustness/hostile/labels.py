@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 from robustness.hostile import RUN, Attack, both, configured, write
 
+from dlexp.rundir import RunDirectory
+
 CANARY = "pwned_by_a_label"
 HTML = (
     f"<script>window.{CANARY}=1</script>",
@@ -88,10 +90,10 @@ def changed(file: str, change: Callable[[dict[str, object]], object]) -> Make:
     """Return what changes one of the run's JSON files."""
 
     def lay_out(work: Path) -> None:
-        path = work / RUN / file
-        content = json.loads(path.read_text())
+        run = RunDirectory(work / RUN)  # whoever is hostile seals what he writes
+        content = run.read_json(file)
         change(content)
-        path.write_text(json.dumps(content))
+        run.write_json(file, content)
 
     return lay_out
 
