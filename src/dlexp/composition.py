@@ -114,7 +114,7 @@ def read_mapping(file: Path, *, saved: bool = True) -> dict[str, Any]:
             content = opened.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} bytes.")
-        mapping = load_yaml(content or b"{}")
+        mapping = load_yaml(content.decode() or "{}")
         if saved and any("${" in each for each in _texts(mapping)):
             raise ValueError("a saved config holds values, and no ${…}; configs with those go to ./conf.")
     except OSError as error:

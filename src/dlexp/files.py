@@ -24,6 +24,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         if twice := [key for key, count in Counter(keys).items() if count > 1]:
             raise yaml.MarkedYAMLError(problem=f"{twice[0]} is given twice", problem_mark=node.start_mark)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        if None in mapping:
+            raise yaml.MarkedYAMLError(problem="a key is empty", problem_mark=node.start_mark)
         return mapping
 
 
