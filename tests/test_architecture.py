@@ -78,7 +78,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "summary": set(),
     "run": {"build", "checkpoint", "config", "files", "ground", "registry", "rundir"},
     "tasks": {"build", "config", "data", "ground", "registry", "rundir"},
-    "worker": {"build", "config", "files", "launch", "loop", "report", "resumption", "rundir", "tasks"},
+    "worker": {"build", "config", "files", "launch", "lock", "loop", "report", "resumption", "rundir", "tasks"},
     "live": {"rundir"},
     "supervisor": {"live", "signals", "tasks"},
     "plan": {"build", "config", "data", "loop", "registry", "rundir", "tasks"},

@@ -22,7 +22,7 @@ def held(path: Path, what: str) -> Iterator[None]:
     """
     with open(path, "a+", opener=regular) as file:
         deadline, before = time.monotonic() + _AT_MOST, ""
-        while not _taken(file.fileno(), fcntl.LOCK_EX):
+        while not taken(file.fileno()):
             file.seek(0)
             number = file.read().strip()
             if (number and number == before and lives(number)) or time.monotonic() > deadline:
@@ -51,7 +51,7 @@ def is_held(path: Path) -> bool:
     if not path.is_file() or path.is_symlink():
         return False
     with path.open() as file:
-        return not _taken(file.fileno(), fcntl.LOCK_SH)
+        return not taken(file.fileno(), fcntl.LOCK_SH)
 
 
 def lives(number: str) -> bool:
@@ -65,7 +65,8 @@ def lives(number: str) -> bool:
     return True
 
 
-def _taken(file: int, how: int) -> bool:
+def taken(file: int, how: int = fcntl.LOCK_EX) -> bool:
+    """Take a lock on an open file (alone, or with `fcntl.LOCK_SH` beside others); False where somebody else has it."""
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:

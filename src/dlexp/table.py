@@ -17,7 +17,7 @@ class Table:
     """A CSV file that only grows: rows are buffered, and on disk after `sync`."""
 
     def __init__(self, path: Path, columns: Sequence[str], length: int = 0):
-        """Open an empty table, or go on after the first `length` bytes of one that is there (see `digest`)."""
+        """Open an empty table, or go on after the first `length` bytes of one that is there (see `check_head`)."""
         self.is_new = not length
         self._digest = hashlib.sha256(_head(path, length))
         self._file: IO[str] = open(path, "r+" if length else "w", newline="", encoding="utf-8", opener=regular)  # noqa: SIM115 - closed by `close`

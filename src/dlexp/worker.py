@@ -4,7 +4,6 @@ It answers in lines of JSON. Where its parent dies, the input ends: the job unde
 """
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -23,6 +22,7 @@ from dlexp.config import load_config
 from dlexp.errors import DlexpError, FixedLengthError, UserError
 from dlexp.files import regular
 from dlexp.launch import work_of
+from dlexp.lock import taken
 from dlexp.report import figures
 from dlexp.resumption import resumed_config
 from dlexp.rundir import RunDirectory
@@ -115,9 +115,7 @@ def claimed(output_dir: Path, key: str) -> Iterator[io.TextIOWrapper | None]:
         raise UserError(f"{folder} is a link: claims of jobs would be written where it leads. Delete it.")
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / key, "a+", opener=regular) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not taken(file.fileno()):
             yield None
             return
         file.seek(0)

@@ -24,31 +24,32 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
     its run, and not its pictures.
     """
     clear_partial(run.path.rglob("*.part"))
-    figures = _figures(run)
-    wanted = [name for name, (table, _) in figures.items() if anew or _is_older(run.path / name, run.path / table)]
+    ways: dict[str, tuple[str, Callable[[RunDirectory], Figure | None]]] = {
+        "boundary.png": (BOUNDARY, decision_boundary),
+        "trajectories.png": (TRAJECTORIES, lambda run: trajectories(_read_trajectories(run))),
+        "curves.png": (METRICS, _curves),
+        "confusion_matrix.png": (CONFUSION, _confusion_matrix),
+    }
+    tables = {name: run.path / table for name, (table, _) in ways.items() if (run.path / table).exists()}
+    wanted = [name for name, table in tables.items() if anew or _is_older(run.path / name, table)]
     if not wanted:
         return
     import matplotlib
 
     with matplotlib.rc_context({"text.parse_math": False}):  # a class may be called $x$
         for name in wanted:
-            save(run, name, figures[name][1]())
+            if (figure := ways[name][1](run)) is not None:
+                save(run, name, figure)
 
 
-def _figures(run: RunDirectory) -> dict[str, tuple[str, Callable[[], "Figure"]]]:
-    """The pictures that a run can have: each one's table, and how it is drawn."""
-    found: dict[str, tuple[str, Callable[[], Figure]]] = {}
-    if (run.path / BOUNDARY).exists():
-        found["boundary.png"] = BOUNDARY, lambda: decision_boundary(run)
-    if (run.path / TRAJECTORIES).exists():
-        found["trajectories.png"] = TRAJECTORIES, lambda: trajectories(_read_trajectories(run))
-    if (run.path / METRICS).exists() and (rows := run.read_table(METRICS)):
-        found["curves.png"] = METRICS, lambda: curves(rows)
-    if (run.path / CONFUSION).exists():
-        (_, *names), cells = run.read_cells(CONFUSION)
-        counts = [[int(n) for n in row[1:]] for row in cells]
-        found["confusion_matrix.png"] = CONFUSION, lambda: confusion_matrix(names, counts)
-    return found
+def _curves(run: RunDirectory) -> "Figure | None":
+    rows = run.read_table(METRICS)
+    return curves(rows) if rows else None  # after no epoch there are none
+
+
+def _confusion_matrix(run: RunDirectory) -> "Figure":
+    (_, *names), cells = run.read_cells(CONFUSION)
+    return confusion_matrix(names, [[int(n) for n in row[1:]] for row in cells])
 
 
 def _is_older(picture: Path, table: Path) -> bool:
