@@ -60,6 +60,15 @@ def read(path: Path) -> bytes:
         return file.read()
 
 
+def sync_folder(path: Path) -> None:
+    """Bring a folder's entries to the disk: a file that is synced is found again only where its name is there too."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def load_yaml(content: bytes | str) -> Any:
     """Return what a YAML text says, in plain values.
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from omegaconf import OmegaConf
 
 from dlexp.errors import JobError, UserError
-from dlexp.files import load_yaml, read
+from dlexp.files import load_yaml, read, sync_folder
 from dlexp.lock import held, is_held, lives
 from dlexp.table import Table
 
@@ -45,6 +45,7 @@ class RunDirectory:
         """
         moment = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         parent = output_dir / name
+        missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         try:
             parent.mkdir(parents=True, exist_ok=True)
             _clear_false_starts(parent)
@@ -55,6 +56,8 @@ class RunDirectory:
                 except FileExistsError:
                     continue
                 (path / "checkpoints").mkdir()
+                for folder in (*missing, path):
+                    sync_folder(folder.parent)
                 return cls(path)
         except OSError as error:
             raise JobError(f"No run directory can be made in {parent}: {error.strerror}.") from error
@@ -230,11 +233,7 @@ class RunDirectory:
             partial.unlink(missing_ok=True)
             raise
         if durable:
-            directory = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync_folder(path.parent)
 
 
 def _clear_false_starts(parent: Path) -> None:
