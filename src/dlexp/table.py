@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from dlexp.errors import UserError
-from dlexp.files import regular, sync_folder
+from dlexp.files import regular
 
 
 class Table:
@@ -26,7 +26,6 @@ class Table:
         self._columns, self._next_flush = columns, 0.0
         self._writer = csv.writer(self, lineterminator="\n")
         if not length:
-            sync_folder(path.parent)
             self._writer.writerow(columns)
 
     def append(self, row: Mapping[str, object]) -> None:

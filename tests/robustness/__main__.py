@@ -22,6 +22,7 @@ ROWS = {  # each a module beside this one, and the parts in which it is done
     "kills": ("",),
     "interruptions": ("",),
     "faults": (*KINDS, "disks"),
+    "power": ("tabular", "images"),
     "damage": ("bytes", "checkpoints", "files"),
     "stops": ("",),
     "concurrency": ("",),
