@@ -1,6 +1,6 @@
-"""python -m robustness, from tests/: every trial; writes how many there were and failed to docs/robustness.md.
+"""python -m robustness [ROW], from tests/: every trial, or a row of them; writes the counts to docs/robustness.md.
 
-python -m robustness ROW [--short] [--part PART] does one row of them, and prints a line of JSON for each trial.
+With --short or --part (a row may have but one, '') a row prints a line of JSON for each trial, and writes nothing.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def one_row(row: str, part: str, *, short: bool) -> int:
 
 def counts(row: str, part: str) -> tuple[int, int]:
     """Do a row's long form in a process of its own; show what failed, return how many were tried and failed."""
-    command = [sys.executable, "-m", "robustness", row, *(["--part", part] if part else [])]
+    command = [sys.executable, "-m", "robustness", row, "--part", part]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode in (0, FAILED), f"{row} {part} broke off"
     trials = [json.loads(line) for line in done.stdout.splitlines()]
@@ -58,17 +58,17 @@ def counts(row: str, part: str) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Do one row, or all of them side by side and fill in the page; return the exit code."""
+    """Do a row, or all of them, its parts side by side, and fill in the page; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m robustness")
     parser.add_argument("row", nargs="?", choices=ROWS)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--part", default="")
+    parser.add_argument("--part")
     options = parser.parse_args()
-    if options.row:
-        return one_row(options.row, options.part, short=options.short)
-    failed = 0
+    if options.short or options.part is not None:
+        return one_row(options.row, options.part or "", short=options.short)
+    rows, failed = {options.row: ROWS[options.row]} if options.row else ROWS, 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = {row: [pool.submit(counts, row, part) for part in parts] for row, parts in ROWS.items()}
+        found = {row: [pool.submit(counts, row, part) for part in parts] for row, parts in rows.items()}
         for row, futures in found.items():
             failed += fill_in(row, *map(sum, zip(*(future.result() for future in futures), strict=True)))
     return int(failed > 0)
