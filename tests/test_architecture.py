@@ -53,7 +53,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "checkpoint": {"files", "rundir"},
     "session": {"build", "checkpoint", "optimizers", "rundir", "table"},
     "boundary": {"build", "evaluate", "rundir"},
-    "finish": {"boundary", "build", "data", "evaluate", "measures", "rundir", "session"},
+    "finish": {"boundary", "build", "data", "evaluate", "files", "measures", "rundir", "session"},
     "records": {"build", "evaluate", "models", "rundir", "session"},
     "trace": {"rundir", "session"},
     "resumption": {"build", "config", "ground", "rundir"},

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from dlexp.errors import UserError
-from dlexp.files import regular
+from dlexp.files import regular, write_atomically
 from dlexp.rundir import RunDirectory
 
 FORMAT = 1
@@ -50,7 +50,7 @@ def save(run: RunDirectory, state: dict[str, Any], *, name: str) -> None:
 
     Raises OSError where it cannot be written; the checkpoints before it are then untouched.
     """
-    run.write_atomically(f"checkpoints/{name}", _serialize(state))
+    write_atomically(run.path / "checkpoints" / name, _serialize(state))
     run.keep_checkpoints(KEPT)
 
 

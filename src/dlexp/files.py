@@ -1,4 +1,4 @@
-"""Files that somebody else may have made: opened only where they are files, and read as nothing but plain values."""
+"""Files: written whole or not at all; of others, opened only where they are files, and read as plain values."""
 
 import errno
 import os
@@ -58,6 +58,28 @@ def read(path: Path) -> bytes:
         if (size := os.fstat(file.fileno()).st_size) > LARGEST:
             raise UserError(f"{path} has {size:,} bytes, and was not read: {LARGEST:,} are the most.")
         return file.read()
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file so that, whenever the process dies, the old or the new content is there in full.
+
+    Content → temporary file in the same directory → fsync → rename → fsync of the directory; the two fsyncs guard
+    against power loss and are left out where not `durable`. Raises OSError as it comes.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:  # x follows no link that somebody put there
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -14,6 +14,7 @@ from dlexp import evaluate
 from dlexp.boundary import write_boundary
 from dlexp.build import Job
 from dlexp.errors import JobError
+from dlexp.files import write_atomically
 from dlexp.measures import Measure
 from dlexp.rundir import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
 from dlexp.session import Session
@@ -110,7 +111,7 @@ def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, .
     content = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(content, "PNG")
     run.write_table(WRONG, ["index", "target", "prediction", "confidence"], predictions)
-    run.write_atomically(WRONG_IMAGES, content.getvalue())
+    write_atomically(run.path / WRONG_IMAGES, content.getvalue())
 
 
 def _write_values(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:

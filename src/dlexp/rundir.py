@@ -15,7 +15,7 @@ from typing import Any, Self
 from omegaconf import OmegaConf
 
 from dlexp.errors import JobError, UserError
-from dlexp.files import load_yaml, read, sync_folder
+from dlexp.files import load_yaml, read, sync_folder, write_atomically
 from dlexp.lock import held, is_held, lives
 from dlexp.table import Table
 
@@ -91,7 +91,7 @@ class RunDirectory:
         """Write config.yaml, sealed with the SHA-256 of its keys."""
         head, keys = "# The resolved config; `dlexp train --config <this file>` repeats the run.\n", dict(mapping)
         text = OmegaConf.to_yaml(OmegaConf.create(keys))
-        self.write_atomically("config.yaml", f"{head}{_SEAL}{_sha256(text)}\n{text}".encode())
+        write_atomically(self.path / "config.yaml", f"{head}{_SEAL}{_sha256(text)}\n{text}".encode())
 
     def read_config(self) -> dict[str, Any]:
         """Return config.yaml as plain values; UserError where it is damaged, or not as it was written."""
@@ -135,7 +135,7 @@ class RunDirectory:
         """Write strict JSON, with the SHA-256 of its content: a number that is not finite becomes null."""
         sealed = {**(plain := strict(content)), "sha256": _sha256(json.dumps(plain, sort_keys=True))}
         text = json.dumps(sealed, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-        self.write_atomically(name, text.encode(), durable=durable)
+        write_atomically(self.path / name, text.encode(), durable=durable)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Return a JSON file's object; UserError where it is missing or damaged."""
@@ -183,7 +183,7 @@ class RunDirectory:
         """Write a whole CSV file at once."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-        self.write_atomically(name, text.getvalue().encode())
+        write_atomically(self.path / name, text.getvalue().encode())
 
     def read_table(self, name: str) -> list[dict[str, float]]:
         """Return the rows of a CSV file of numbers."""
@@ -213,28 +213,6 @@ class RunDirectory:
         for path in self.checkpoints()[number:]:
             path.unlink()
 
-    def write_atomically(self, name: str, content: bytes, *, durable: bool = True) -> None:
-        """Write a file so that, whenever the process dies, the old or the new content is there in full.
-
-        Serialized content → temporary file in the same directory → fsync → rename → fsync of the directory; the two
-        fsyncs guard against power loss and are left out where not `durable`. Raises OSError as it comes.
-        """
-        path = self.path / name
-        partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            partial.unlink(missing_ok=True)
-            with partial.open("xb") as file:  # x follows no link that somebody put there
-                file.write(content)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        if durable:
-            sync_folder(path.parent)
-
 
 def _clear_false_starts(parent: Path) -> None:
     """Delete what processes that were killed before they had a run left half written."""
@@ -246,7 +224,7 @@ def _clear_false_starts(parent: Path) -> None:
 def clear_partial(files: Iterable[Path]) -> None:
     """Delete half-written files, but for those of other processes that live: pictures are drawn without the lock.
 
-    What is not named as `write_atomically` does is somebody else's.
+    What is not named as `files.write_atomically` does is somebody else's.
     """
     for partial in files:
         number = partial.name.split(".")[-2]

@@ -12,6 +12,7 @@ from typing import Any
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
 from dlexp.files import read as read_file
+from dlexp.files import write_atomically
 from dlexp.report.text import reported
 from dlexp.rundir import (
     BOUNDARY,
@@ -54,7 +55,7 @@ def collect(runs: Iterable[RunDirectory], cache: Path) -> list[Facts]:
     if facts != known:
         cache.parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps({"version": VERSION, "runs": facts}).encode()
-        RunDirectory(cache.parent).write_atomically(cache.name, content, durable=False)
+        write_atomically(cache, content, durable=False)
     return [each["facts"] for each in facts.values()]
 
 

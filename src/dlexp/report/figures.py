@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.files import write_atomically
 from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory, clear_partial
 
 if TYPE_CHECKING:
@@ -166,4 +167,4 @@ def save(run: RunDirectory, name: str, figure: "Figure") -> None:
     """Write a figure into the run's directory."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
-    run.write_atomically(name, content.getvalue())
+    write_atomically(run.path / name, content.getvalue())

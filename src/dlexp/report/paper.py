@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.files import write_atomically
 from dlexp.report import sweeps
 from dlexp.report.collect import Facts
 from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
@@ -48,7 +49,7 @@ def draw(way: Callable[[], "Figure"], stem: Path) -> None:
             content = io.BytesIO()
             metadata: Any = {"Date": None} if ending == "svg" else None  # the same figure is the same file
             figure.savefig(content, format=ending, dpi=200, metadata=metadata)
-            RunDirectory(stem.parent).write_atomically(f"{stem.name}.{ending}", content.getvalue(), durable=False)
+            write_atomically(stem.with_name(f"{stem.name}.{ending}"), content.getvalue(), durable=False)
 
 
 def confusion(study: Study, run: Facts) -> "Figure":

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlexp.compare import tables
 from dlexp.errors import UserError
-from dlexp.files import read
+from dlexp.files import read, write_atomically
 from dlexp.lock import awaited
 from dlexp.report import paper
 from dlexp.report.collect import DAMAGE, collect
@@ -34,7 +34,7 @@ def write(find: Find, folder: Path) -> list[Study]:
 
     Raises UserError where the folder cannot be written, or holds such files that no report made.
     """
-    with _held(folder) as files:
+    with _held(folder):
         found = studies(collect(find(), folder / CACHE))
         pictures = _draw(found, folder)
         boundaries = {
@@ -48,7 +48,7 @@ def write(find: Find, folder: Path) -> list[Study]:
             ("summary.csv", summary(found)),
             ("report.md", markdown(found, pictures)),
         ):
-            files.write_atomically(name, text.encode(errors="replace"), durable=False)
+            write_atomically(folder / name, text.encode(errors="replace"), durable=False)
     return found
 
 
@@ -61,30 +61,30 @@ def follow(find: Find, folder: Path, tell: Callable[[list[Study]], None]) -> Non
     last = ""
     try:
         while True:
-            with _held(folder) as files:
+            with _held(folder):
                 found = studies(collect(find(), folder / CACHE))
                 facts = json.dumps([run for study in found for run in study.runs], sort_keys=True)
                 if facts != last:
-                    _tell_pages(files, found, live=True)
+                    _tell_pages(folder, found, live=True)
                 if not last:
                     text = page(found, {}, live=True)
-                    files.write_atomically("index.html", text.encode(errors="replace"), durable=False)
+                    write_atomically(folder / "index.html", text.encode(errors="replace"), durable=False)
                     tell(found)
             last = facts
             time.sleep(EVERY_SECONDS)
     finally:
         found = write(find, folder)
-        with _held(folder) as files:
-            _tell_pages(files, found, live=False)
+        with _held(folder):
+            _tell_pages(folder, found, live=False)
 
 
-def _tell_pages(files: RunDirectory, found: Sequence[Study], *, live: bool) -> None:
+def _tell_pages(folder: Path, found: Sequence[Study], *, live: bool) -> None:
     text = f"window.update({as_json(found, {}, live=live)})"
-    files.write_atomically("live.js", text.encode(errors="replace"), durable=False)
+    write_atomically(folder / "live.js", text.encode(errors="replace"), durable=False)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[RunDirectory]:
+def _held(folder: Path) -> Iterator[None]:
     """Make the report's folder, and hold it against other reports, for which they wait."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def _held(folder: Path) -> Iterator[RunDirectory]:
             )
         with awaited(folder / LOCK):
             clear_partial([*folder.glob("*.part"), *folder.glob("figures/*.part")])
-            yield RunDirectory(folder)
+            yield
     except OSError as error:
         raise UserError(f"--to {folder}: {error.filename} cannot be written: {error.strerror}.") from error
 
@@ -172,7 +172,7 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
     kept = {picture for each in now.values() for picture in each["pictures"]}
     for picture in {picture for each in before.values() for picture in each["pictures"]} - kept:
         (place / picture).unlink(missing_ok=True)
-    RunDirectory(folder).write_atomically(DRAWN, json.dumps(now).encode(), durable=False)
+    write_atomically(folder / DRAWN, json.dumps(now).encode(), durable=False)
     return {study.name: each["pictures"] for study, each in zip(found, now.values(), strict=True)}
 
 
