@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import train
+from conftest import resume, train
 
 from dlexp import cli
 from dlexp.report import collect, paper, studies
@@ -204,6 +204,18 @@ def test_pictures_are_the_study_s_own_and_go_with_it() -> None:
     assert "iris_mlp_" not in text.split("## iris_mlp")[0] and "iris_curves" in text
     write(lambda: [short], REPORT)
     assert not list((REPORT / "figures").glob("iris_mlp_*")) and long.path.exists()
+
+
+def test_a_table_that_was_edited_is_said_and_not_shown() -> None:
+    run, other = train("name=edited"), train("name=whole")
+    table = run.path / "metrics.csv"
+    table.write_text(table.read_text().replace("\n2,", "\n2.,"))
+    write(runs, REPORT)
+    said = "metrics.csv was edited, or is damaged: it is not as it was when the run ended."
+    assert [each["status"] for each in collect.collect(runs(), REPORT / ".cache.json")] == ["damaged", "finished"]
+    assert all(said in (REPORT / name).read_text() for name in ("index.html", "report.md"))
+    resume(other, f"epochs={other.status()['epoch'] + 1}")
+    assert collect.read(other)["status"] == "finished"
 
 
 def test_a_folder_of_somebody_s_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

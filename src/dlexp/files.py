@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,29 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def clear_partial(files: Iterable[Path]) -> None:
+    """Delete half-written files, but for those of other processes that live: pictures are drawn without the lock.
+
+    What is not named as `write_atomically` does is somebody else's.
+    """
+    for partial in files:
+        number = partial.name.split(".")[-2]
+        ours = number.isdecimal() and (partial.is_file() or partial.is_symlink())
+        if ours and (number == str(os.getpid()) or not lives(number)):
+            partial.unlink(missing_ok=True)
+
+
+def lives(number: str) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sync_folder(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.composition import of_plugins
 from dlexp.config import Config
-from dlexp.errors import JobError
+from dlexp.errors import JobError, UserError
 from dlexp.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -198,7 +198,10 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
     if len(whole) < len(runs):
         print(f"{_jobs(len(runs) - len(whole))} left no whole result.json.", file=sys.stderr)
     for varied, run in whole:
-        figures.draw(run, anew=False)
+        try:
+            figures.draw(run, anew=False)
+        except UserError as error:  # a table of it was edited: the figures of all are in their result.json
+            print(f"No pictures of {run.path}: {error}", file=sys.stderr)
         if run.holds_identity:
             print("\n" + text.identity(run))
         elif len(runs) == 1 or text.is_worked_example(run):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlexp.errors import UserError
-from dlexp.files import regular
+from dlexp.files import lives, regular
 
 _LOOK_AGAIN, _AT_MOST = 0.1, 2.0  # seconds
 
@@ -52,17 +52,6 @@ def is_held(path: Path) -> bool:
         return False
     with path.open() as file:
         return not taken(file.fileno(), fcntl.LOCK_SH)
-
-
-def lives(number: str) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def taken(file: int, how: int = fcntl.LOCK_EX) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.config import Config, load_config
 from dlexp.errors import UserError
-from dlexp.files import read
 from dlexp.rundir import METRICS, RunDirectory
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Run:
 
         if not (self.path / METRICS).exists():
             raise UserError(f"{self.path} has no {METRICS}: it has trained nothing.")
-        return pd.read_csv(io.BytesIO(read(self.path / METRICS)))
+        return pd.read_csv(io.BytesIO(self.directory.read_bytes(METRICS)))
 
     def load_model(self, *, best: bool = False) -> "torch.nn.Module":
         """Return the model in evaluation mode with the last weights, or with those that validation chose.

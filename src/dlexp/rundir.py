@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any, Self
 from omegaconf import OmegaConf
 
 from dlexp.errors import JobError, UserError
-from dlexp.files import load_yaml, read, sync_folder, write_atomically
-from dlexp.lock import held, is_held, lives
+from dlexp.files import clear_partial, load_yaml, read, regular, sync_folder, write_atomically
+from dlexp.lock import held, is_held
 from dlexp.table import Table
 
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
@@ -153,20 +152,28 @@ class RunDirectory:
         return content
 
     def write_status(self, status: str, **facts: Any) -> None:
-        """Write status.json: running, stopped, finished or failed, and where the run is."""
-        self.write_json("status.json", {"status": status, "time": now(), **facts}, durable=status != "running")
+        """Write status.json: running, stopped, finished or failed, and where the run is.
+
+        One that is not running any more says what SHA-256 its tables have (see `read_bytes`).
+        """
+        if over := status != "running":
+            facts["tables"] = {name: _sha256_of(self.path / name) for name in self._tables()}
+        self.write_json("status.json", {"status": status, "time": now(), **facts}, durable=over)
 
     def status(self) -> dict[str, Any]:
         """Return status.json; a run that says 'running' but that no process holds is 'interrupted'."""
-        try:
-            status = self.read_json("status.json")
-        except UserError:  # killed before the first, or damaged: what counts is in the checkpoints
-            status = {"status": "running", "epoch": 0}
+        status = self._facts()
         if not isinstance(status.get("status"), str) or not isinstance(status.get("epoch"), int):
             status = {**status, "status": "running", "epoch": 0}
         if status["status"] == "running" and not self.is_locked():
             status["status"] = "interrupted"
         return status
+
+    def _facts(self) -> dict[str, Any]:
+        try:
+            return self.read_json("status.json")
+        except UserError:  # killed before the first, or damaged: what counts is in the checkpoints
+            return {}
 
     def has_result(self) -> bool:
         """Whether result.json is there and whole."""
@@ -198,9 +205,27 @@ class RunDirectory:
         header, *rows = csv.reader(self._lines(name))
         return header, rows
 
+    def read_bytes(self, name: str) -> bytes:
+        """Return a table's content; UserError where the run is over, and it is not as it was then."""
+        digest, content = self._digest_of(name), read(self.path / name)
+        if digest not in (None, hashlib.sha256(content).hexdigest()) and digest == self._digest_of(
+            name
+        ):  # none went on
+            raise UserError(f"{self.path / name} was edited, or is damaged: it is not as it was when the run ended.")
+        return content
+
+    def _digest_of(self, name: str) -> str | None:
+        tables = self._facts().get("tables")
+        return tables.get(name) if isinstance(tables, dict) else None
+
+    def _tables(self) -> list[str]:
+        """The tables and the image that are here; a link is nobody's."""
+        files = (path for path in self.path.iterdir() if path.suffix == ".csv" or path.name == WRONG_IMAGES)
+        return sorted(path.name for path in files if path.is_file() and not path.is_symlink())
+
     def _lines(self, name: str) -> io.StringIO:
         try:
-            return io.StringIO(read(self.path / name).decode(), newline="")
+            return io.StringIO(self.read_bytes(name).decode(), newline="")
         except UnicodeDecodeError as error:
             raise UserError(f"{self.path / name} is damaged: {error}.") from None
 
@@ -221,16 +246,9 @@ def _clear_false_starts(parent: Path) -> None:
             clear_partial(path.glob("*.part"))
 
 
-def clear_partial(files: Iterable[Path]) -> None:
-    """Delete half-written files, but for those of other processes that live: pictures are drawn without the lock.
-
-    What is not named as `files.write_atomically` does is somebody else's.
-    """
-    for partial in files:
-        number = partial.name.split(".")[-2]
-        ours = number.isdecimal() and (partial.is_file() or partial.is_symlink())
-        if ours and (number == str(os.getpid()) or not lives(number)):
-            partial.unlink(missing_ok=True)
+def _sha256_of(path: Path) -> str:
+    with open(path, "rb", opener=regular) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256(text: str) -> str:

@@ -20,12 +20,14 @@ from dlexp.build import build, check
 from dlexp.config import load_config
 from dlexp.errors import UserError
 from dlexp.ground import config_sha256
+from dlexp.report import collect
 from dlexp.resumption import check_same_ground, resumed_config
-from dlexp.rundir import RunDirectory
+from dlexp.rundir import CONFUSION, EVALUATIONS, GRADIENTS, METRICS, STEPS, RunDirectory
 from dlexp.session import Session
 
 SMALL = ["model.hidden_sizes=[]", "dataset.validation_fraction=0.2", "batch_size=full", "checkpoint.every_epochs=1"]
 TABLES = ["log_every_n_steps=1", "log_gradients=true", "log_units=true", "evaluate_every_n_steps=1"]
+SHOWN = (METRICS, STEPS, EVALUATIONS, GRADIENTS, CONFUSION)
 NOTES = ("environment.json", "result.json", "status.json")
 
 
@@ -98,6 +100,18 @@ def of_tables(run: RunDirectory, every: int) -> Iterator[Trial]:
         yield from each(run.path / name, every, functools.partial(wrong, name))
 
 
+def of_what_is_shown(run: RunDirectory, every: int) -> Iterator[Trial]:
+    """A table is damaged: a report says so, and shows nothing of it."""
+    assert collect.read(run)["status"] == "stopped"
+
+    def wrong(name: str) -> str:
+        facts = collect.read(run)
+        return "" if f"{name} was edited, or is damaged" in facts["error"] and not facts["curves"] else f"shows {facts}"
+
+    for name in SHOWN:
+        yield from each(run.path / name, every, functools.partial(wrong, name))
+
+
 def of_config(run: RunDirectory, every: int) -> Iterator[Trial]:
     """The config is damaged: it is said, or nothing of what it says has changed."""
     path, whole = run.path / "config.yaml", resumed_config(run, [])
@@ -137,5 +151,11 @@ def trials(*, short: bool, part: str = "bytes") -> Iterator[Trial]:
         return
     with tempfile.TemporaryDirectory() as place, chdir(place), warnings.catch_warnings():
         run = train(*SMALL, *TABLES, "epochs=3", "stop_at=2")
-        for ways, every in ((of_checkpoints, 500), (of_tables, 50), (of_config, 100), (of_notes, 100)):
+        for ways, every in (
+            (of_checkpoints, 500),
+            (of_tables, 50),
+            (of_what_is_shown, 50),
+            (of_config, 100),
+            (of_notes, 100),
+        ):
             yield from ways(run, every if short else 1)

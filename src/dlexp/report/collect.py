@@ -113,7 +113,7 @@ def _of_result(run: RunDirectory) -> Facts:
     if (run.path / WRONG_IMAGES).exists():
         wrong = run.read_rows(WRONG)
         facts["wrong"] = {
-            "image": base64.b64encode(read_file(run.path / WRONG_IMAGES)).decode(),
+            "image": base64.b64encode(run.read_bytes(WRONG_IMAGES)).decode(),
             "targets": class_names([row["target"] for row in wrong], dataset),
             "taken_for": class_names([row["prediction"] for row in wrong], dataset),
             "sure": [float(row["confidence"]) for row in wrong],
@@ -139,7 +139,7 @@ def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
     path = run.path / table
     if not path.is_file():
         return {}
-    text = read_file(path).decode(errors="replace")
+    text = run.read_bytes(table).decode(errors="replace")
     header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
     names = header.split(",")
     rows = [cells for line in lines if len(cells := line.split(",")) == len(names)]

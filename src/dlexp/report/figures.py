@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.files import write_atomically
-from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory, clear_partial
+from dlexp.files import clear_partial, write_atomically
+from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,13 +14,13 @@ from typing import Any
 
 from dlexp.compare import tables
 from dlexp.errors import UserError
-from dlexp.files import read, write_atomically
+from dlexp.files import clear_partial, read, write_atomically
 from dlexp.lock import awaited
 from dlexp.report import paper
 from dlexp.report.collect import DAMAGE, collect
 from dlexp.report.page import as_json, page
 from dlexp.report.studies import Study, settings, studies
-from dlexp.rundir import RunDirectory, clear_partial
+from dlexp.rundir import RunDirectory
 
 CACHE, DRAWN, LOCK = ".cache.json", ".drawn.json", ".lock"
 OURS = ("index.html", "summary.csv", "report.md")
@@ -120,7 +120,8 @@ def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
     for study in found:
         statuses = [run["status"] for run in study.runs]
         counts = ", ".join(f"{statuses.count(status)} {tables.plain(status)}" for status in dict.fromkeys(statuses))
-        parts.append(f"## {tables.plain(study.name)}\n\n{counts}.")
+        wrong = [f"- {tables.plain(run['time'])}: {tables.plain(run['error'])}" for run in study.runs if run["error"]]
+        parts += [f"## {tables.plain(study.name)}\n\n{counts}.", *(["\n".join(wrong)] if wrong else [])]
         if comparison := study.comparisons.get(next(iter(study.metrics), "")):
             parts.append(tables.markdown(comparison))
         elif study.metrics:
