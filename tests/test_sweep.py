@@ -151,7 +151,10 @@ def test_damaged_runs_stop_no_sweep_and_are_run_again(capsys: pytest.CaptureFixt
     (odd / "status.json").write_text("{}")
     capsys.readouterr()
     assert cli.main(sweep) == 0
-    assert "4 jobs: 2 to run, 2 to go on." in capsys.readouterr().out
+    out, errors = capsys.readouterr()
+    assert "4 jobs: 2 to run, 2 to go on." in out
+    warnings = [line for line in errors.splitlines() if line.startswith("Warning: no job is known")]
+    assert f"{without} has no environment.json." in warnings[0] and str(empty) in warnings[1] and len(warnings) == 2
     assert cli.main(sweep) == 0
     assert "4 jobs: 4 done." in capsys.readouterr().out
 

@@ -4,6 +4,7 @@ Run directories are the registry: what lies under `output_dir` counts, wherever 
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,10 +64,15 @@ def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
         found.setdefault(task.key, task)
     if fresh:
         return list(found.values())
-    output_dirs = {task.config.output_dir for task in found.values()}
+    output_dirs = {Path(task.config.output_dir) for task in found.values()}
+    their_own = {Path(task.config.output_dir) / task.config.name for task in found.values()}
     there: dict[tuple[str, str], list[RunDirectory]] = {}
-    for run in (run for folder in output_dirs for run in find_runs(Path(folder))):
-        there.setdefault(identity(run), []).append(run)
+    for run in (run for folder in output_dirs for run in find_runs(folder)):
+        try:
+            there.setdefault(identity(run), []).append(run)
+        except UserError as error:  # of other studies it is nobody's concern here
+            if run.path.parent in their_own:
+                print(f"Warning: no job is known to be this run's, and none goes on with it: {error}", file=sys.stderr)
     looked: dict[str, Task] = {}
     taken: set[Path] = set()
     # A run is one task's: whoever has its result first, then the nearest to it in length.
@@ -117,11 +123,8 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
 
 
 def identity(run: RunDirectory) -> tuple[str, str]:
-    """Return the key of the job that a run is of, and the run's name; '' of what is missing or damaged."""
-    try:
-        notes, name = run.read_json("environment.json"), str(run.read_config().get("name"))
-    except UserError:
-        return "", ""
+    """Return the key of the job that a run is of, and the run's name; UserError where what says so is damaged."""
+    notes, name = run.read_json("environment.json"), str(run.read_config().get("name"))
     return _key(*(str(notes.get(key, "")) for key in ("config_sha256", "data_sha256", "code_sha256"))), name
 
 

@@ -125,7 +125,10 @@ def claimed(output_dir: Path, key: str) -> Iterator[io.TextIOWrapper | None]:
 def _is_of(task: Task, path: Path) -> bool:
     """Whether a run that was noted for the task is still there, in its output directory, and of its job."""
     inside = path.resolve().is_relative_to(Path(task.config.output_dir).resolve())
-    return inside and identity(RunDirectory(path)) == (task.job, task.config.name)
+    try:
+        return inside and identity(RunDirectory(path)) == (task.job, task.config.name)
+    except UserError:  # what is left of it is said where the sweep begins
+        return False
 
 
 def _train(task: Task, device: str | None) -> RunDirectory:
