@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from robustness.hostile import READ, RUN, Attack, write
+from robustness.hostile import READ, RUN, Attack, table, write
 
 NOTES = ("config.yaml", "environment.json", "status.json", "result.json")
 TABLES = ("metrics.csv", "gradients.csv", "confusion_matrix.csv", "predictions.csv")
@@ -56,8 +56,8 @@ def attacks() -> list[Attack]:
         for what, make in KINDS.items()
     ]
     found += [
-        Attack(f"{name}: {what}", (*READ, *WORKING), write(f"{RUN}/{name}", text.encode("latin-1")), codes=(0, 1, 2))
-        for names, contents in ((NOTES[1:], JSONS), (TABLES[::2], CSVS))
+        Attack(f"{name}: {what}", (*READ, *WORKING), lay_out(name, text.encode("latin-1")), codes=(0, 1, 2))
+        for names, contents, lay_out in ((NOTES[1:], JSONS, note), (TABLES[::2], CSVS, table))
         for name in names
         for what, text in contents.items()
     ]
@@ -70,6 +70,10 @@ def attacks() -> list[Attack]:
         Attack("outputs with a folder as config.yaml", every, folder_as_config, codes=(0, 2)),
         Attack("outputs, 500 folders deep", every, deep, codes=(0, 2)),
     ]
+
+
+def note(name: str, content: bytes) -> Make:
+    return write(f"{RUN}/{name}", content)
 
 
 def instead(name: str, make: Make) -> Make:

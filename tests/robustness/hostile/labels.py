@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import yaml
-from robustness.hostile import RUN, Attack, both, configured, write
+from robustness.hostile import RUN, Attack, both, configured, table, write
 
 from dlexp.rundir import RunDirectory
 
@@ -111,8 +111,8 @@ def places(html: str) -> dict[str, Make]:
         "a command": changed("environment.json", lambda c: c.update(command=["dlexp", "train", html], torch=html)),
         "a metric": changed("result.json", lambda c: c.update(final=figures)),
         "a selected epoch": changed("result.json", lambda c: c.update(selected={"by": html, "epoch": html, html: 1})),
-        "a class": write(f"{RUN}/confusion_matrix.csv", f"{header}a,1,2\nb,3,4\n"),
-        "a column": write(f"{RUN}/metrics.csv", f"epoch,step,train/{CANARY}<script>,lr\n1,1,0.5,1\n"),
+        "a class": table("confusion_matrix.csv", f"{header}a,1,2\nb,3,4\n"),
+        "a column": table("metrics.csv", f"epoch,step,train/{CANARY}<script>,lr\n1,1,0.5,1\n"),
         "a reference": configured(reference=[{"test/accuracy": html}]),
         "an identity": both(write(f"{RUN}/identity.csv", f"statement,index,left,right,difference\n{CANARY},0,1,1,0\n"),
                             write(f"{RUN}/result.json", json.dumps(
