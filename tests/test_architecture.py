@@ -76,7 +76,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "compare": {"rundir", "tabular"},
     "report": {"compare", "files", "lock", "rundir", "tabular"},
     "summary": set(),
-    "run": {"build", "checkpoint", "config", "files", "ground", "registry", "rundir"},
+    "run": {"build", "checkpoint", "config", "ground", "registry", "rundir"},
     "tasks": {"build", "config", "data", "ground", "registry", "rundir"},
     "worker": {"build", "config", "files", "launch", "lock", "loop", "report", "resumption", "rundir", "tasks"},
     "live": {"rundir"},

@@ -157,7 +157,7 @@ class RunDirectory:
         One that is not running any more says what SHA-256 its tables have (see `read_bytes`).
         """
         if over := status != "running":
-            facts["tables"] = {name: _sha256_of(self.path / name) for name in self._tables()}
+            facts["tables"] = self._digests()
         self.write_json("status.json", {"status": status, "time": now(), **facts}, durable=over)
 
     def status(self) -> dict[str, Any]:
@@ -208,9 +208,8 @@ class RunDirectory:
     def read_bytes(self, name: str) -> bytes:
         """Return a table's content; UserError where the run is over, and it is not as it was then."""
         digest, content = self._digest_of(name), read(self.path / name)
-        if digest not in (None, hashlib.sha256(content).hexdigest()) and digest == self._digest_of(
-            name
-        ):  # none went on
+        is_changed = digest is not None and digest != hashlib.sha256(content).hexdigest()
+        if is_changed and digest == self._digest_of(name):  # and it is not that the run went on just now
             raise UserError(f"{self.path / name} was edited, or is damaged: it is not as it was when the run ended.")
         return content
 
@@ -218,10 +217,14 @@ class RunDirectory:
         tables = self._facts().get("tables")
         return tables.get(name) if isinstance(tables, dict) else None
 
-    def _tables(self) -> list[str]:
-        """The tables and the image that are here; a link is nobody's."""
-        files = (path for path in self.path.iterdir() if path.suffix == ".csv" or path.name == WRONG_IMAGES)
-        return sorted(path.name for path in files if path.is_file() and not path.is_symlink())
+    def _digests(self) -> dict[str, str]:
+        """The SHA-256 of each table, and of the image, that is here; a link is nobody's."""
+        digests = {}
+        for path in sorted([*self.path.glob("*.csv"), *self.path.glob(WRONG_IMAGES)]):
+            if path.is_file() and not path.is_symlink():
+                with open(path, "rb", opener=regular) as file:
+                    digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return digests
 
     def _lines(self, name: str) -> io.StringIO:
         try:
@@ -244,11 +247,6 @@ def _clear_false_starts(parent: Path) -> None:
     for path in {path.parent for name in FIRST for path in parent.glob(f"*/{name}*.part")}:
         if not path.is_symlink() and not (path / "config.yaml").exists() and not is_held(path / "lock"):
             clear_partial(path.glob("*.part"))
-
-
-def _sha256_of(path: Path) -> str:
-    with open(path, "rb", opener=regular) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256(text: str) -> str:

@@ -24,6 +24,7 @@ from test_resume import KINDS, assert_same_end
 from dlexp import cli
 from dlexp.rundir import find_runs
 
+NAMED = ("fsync", "replace", "mkdir", "unlink")  # what changes the disk besides opening and writing
 DIED = 99  # the exit code of a process that ended in the middle of a call
 # What happens at the call: the process ends before it, or when half of a write is done; the call fails; a write takes
 # half of what it was given, which is no error. "lasting": all later calls fail as well.
@@ -81,7 +82,7 @@ class Disk:
             setattr(os, name, call)
 
         io.open = builtins.open = opened  # type: ignore[assignment]
-        for name in ("fsync", "replace", "mkdir", "unlink"):
+        for name in NAMED:
             between(name)
         return self
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from robustness.faults import difference, go_on, train_with
+from robustness.faults import NAMED, difference, go_on, train_with
 from robustness.forks import Child, Trial, prepare
 from test_resume import KINDS
 
@@ -34,7 +34,7 @@ class Disk:
 
     def installed(self) -> "Disk":
         """Put it before every call that syncs, names or deletes."""
-        for name in ("fsync", "replace", "mkdir", "unlink"):
+        for name in NAMED:
             self._before(name, getattr(os, name))
         return self
 

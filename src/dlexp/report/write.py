@@ -120,8 +120,9 @@ def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
     for study in found:
         statuses = [run["status"] for run in study.runs]
         counts = ", ".join(f"{statuses.count(status)} {tables.plain(status)}" for status in dict.fromkeys(statuses))
-        wrong = [f"- {tables.plain(run['time'])}: {tables.plain(run['error'])}" for run in study.runs if run["error"]]
-        parts += [f"## {tables.plain(study.name)}\n\n{counts}.", *(["\n".join(wrong)] if wrong else [])]
+        parts.append(f"## {tables.plain(study.name)}\n\n{counts}.")
+        if errors := [(run["time"], run["error"]) for run in study.runs if run["error"]]:
+            parts.append("\n".join(f"- {tables.plain(when)}: {tables.plain(error)}" for when, error in errors))
         if comparison := study.comparisons.get(next(iter(study.metrics), "")):
             parts.append(tables.markdown(comparison))
         elif study.metrics:
