@@ -18,7 +18,7 @@ MAY_IMPORT = {  # module or package: what of dlexp it may import; itself and `er
     "composition": {"conf", "files"},
     "config": {"composition", "schema"},
     "registry": {"schema"},
-    "data": {"lock", "registry", "schema"},
+    "data": {"files", "lock", "registry", "schema"},
     "models": {"registry", "schema"},
     "optimizers": {"registry", "schema"},
     "schedulers": {"registry", "schema"},

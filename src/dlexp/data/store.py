@@ -7,8 +7,8 @@ import contextlib
 import errno
 import hashlib
 import http.client
+import io
 import json
-import os
 import shutil
 import socket
 import tarfile
@@ -20,6 +20,7 @@ import numpy as np
 
 from dlexp.data.source import Samples, Source, Splits, content_digest
 from dlexp.errors import JobError, UserError
+from dlexp.files import write_atomically
 from dlexp.lock import awaited
 
 FILES = tuple(f"{split}_{part}.npy" for split in ("train", "test") for part in ("inputs", "targets"))
@@ -77,7 +78,9 @@ def _fetch(name: str, source: Source, folder: Path) -> None:
         ) from error
     for split, samples in splits.items():
         for part, array in zip(("inputs", "targets"), samples, strict=True):
-            _write(folder / f"{split}_{part}.npy", lambda file, array=array: np.save(file, array))
+            content = io.BytesIO()
+            np.save(content, array)
+            write_atomically(folder / f"{split}_{part}.npy", content.getvalue())
     _write_checksums(folder, _checksums(folder))
 
 
@@ -160,26 +163,11 @@ def _load(name: str, source: Source, folder: Path) -> dict[str, Samples]:
 
 
 def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
-    text = json.dumps(checksums, indent=2)
-    _write(folder / CHECKSUMS, lambda file: file.write(text.encode()))
+    write_atomically(folder / CHECKSUMS, json.dumps(checksums, indent=2).encode())
 
 
 def _checksums(folder: Path) -> dict[str, str]:
     return {file: _sha256(folder / file) for file in FILES}
-
-
-def _write(path: Path, write: object) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        partial.unlink(missing_ok=True)
-        with partial.open("xb") as file:  # x follows no link that somebody put there
-            assert callable(write)
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
