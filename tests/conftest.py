@@ -10,11 +10,11 @@ import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # these nets are too small for two threads; must be set before torch is imported
 
-from dlexp import loop
-from dlexp.build import check
-from dlexp.config import load_config
-from dlexp.resumption import resumed_config
-from dlexp.rundir import RunDirectory
+from dlexp.config.config import load_config
+from dlexp.runs.directory import RunDirectory
+from dlexp.training import loop
+from dlexp.training.build import check
+from dlexp.training.resume import resumed_config
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

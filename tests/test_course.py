@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.cli import main
-from dlexp.composition import options
+from dlexp.cli.main import main
+from dlexp.config.composition import options
 from scripts.course import __main__ as course
 from scripts.course.page import page
 

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from robustness.forks import Trial, dlexp, prepare
 
-from dlexp.build import REGISTRIES
-from dlexp.composition import options
-from dlexp.config import load_config
-from dlexp.data import DATASETS, bind, source_of, store
+from dlexp.components.losses import LOSSES
+from dlexp.config.composition import options
+from dlexp.config.config import load_config
+from dlexp.data import store
+from dlexp.data.datasets import DATASETS
+from dlexp.data.preparation import bind, source_of
 from dlexp.data.source import Source
-from dlexp.losses import LOSSES
+from dlexp.training.build import REGISTRIES
 
 LEAST = 200  # combinations
 CUT = ["dataset.train_size=64", "dataset.test_size=32"]

@@ -17,11 +17,13 @@ from robustness.faults import Disk
 from robustness.forks import Child, Trial, dlexp, prepare
 from test_resume import TABULAR, assert_same_end
 
-from dlexp import checkpoint, cli
-from dlexp.data import DATASETS, store
+from dlexp.main import main
+from dlexp.data import store
+from dlexp.data.datasets import DATASETS
 from dlexp.data.source import Samples
 from dlexp.report import figures
-from dlexp.rundir import RunDirectory, find_runs
+from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.training import checkpoint
 
 EIGHT, DEADLINE = 8, 120.0  # processes, seconds
 ENDLESS = [*TABULAR, "epochs=1000000", "checkpoint.every_seconds=0.2"]
@@ -48,7 +50,7 @@ def at_once(folder: Path, works: Sequence[Callable[[], int]]) -> list[Child]:
 
 def command(*arguments: object) -> Callable[[], int]:
     """Return the work of a verb."""
-    return lambda: cli.main([*map(str, arguments)])
+    return lambda: main([*map(str, arguments)])
 
 
 def until(true: Callable[[], object], what: str) -> None:
@@ -114,7 +116,7 @@ def starts(folder: Path, number: int, *, watched: bool) -> Iterator[str]:
 
     def killed() -> int:
         Disk(2 + number % 9, "torn").installed()
-        return cli.main(train)
+        return main(train)
 
     looks = [command("list", "runs"), *[command("report", "--to", "page")] * (2 if watched else 0)]
     children = at_once(folder, [killed, *looks, *[command(*train)] * (EIGHT - 1)])
@@ -145,7 +147,7 @@ def pictures(base: Path) -> Iterator[str]:
 
         def work() -> int:
             figures.draw = draw
-            return cli.main(["resume", str(run.path)])
+            return main(["resume", str(run.path)])
 
         for child in at_once(folder, [work] * EIGHT):
             code, said = child.wait()

@@ -15,15 +15,15 @@ from conftest import train
 from robustness import damaged
 from robustness.forks import Trial, prepare
 
-from dlexp import checkpoint
-from dlexp.build import build, check
-from dlexp.config import load_config
+from dlexp.config.config import load_config
 from dlexp.errors import UserError
-from dlexp.ground import config_sha256
 from dlexp.report import collect
-from dlexp.resumption import check_same_ground, resumed_config
-from dlexp.rundir import CONFUSION, EVALUATIONS, GRADIENTS, METRICS, STEPS, RunDirectory
-from dlexp.session import Session
+from dlexp.runs.directory import CONFUSION, EVALUATIONS, GRADIENTS, METRICS, STEPS, RunDirectory
+from dlexp.runs.provenance import config_sha256
+from dlexp.training import checkpoint
+from dlexp.training.build import build, check
+from dlexp.training.resume import check_same_ground, resumed_config
+from dlexp.training.session import Session
 
 SMALL = ["model.hidden_sizes=[]", "dataset.validation_fraction=0.2", "batch_size=full", "checkpoint.every_epochs=1"]
 TABLES = ["log_every_n_steps=1", "log_gradients=true", "log_units=true", "evaluate_every_n_steps=1"]

@@ -13,8 +13,8 @@ from robustness.faults import difference
 from robustness.forks import Trial, dlexp
 from test_resume import TABULAR
 
-from dlexp import checkpoint
-from dlexp.rundir import RunDirectory, find_runs
+from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.training import checkpoint
 
 JOB = [*TABULAR, "epochs=4", "checkpoint.every_epochs=1", "log_every_n_steps=3", "log_gradients=true"]
 RUNS = {

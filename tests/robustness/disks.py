@@ -9,8 +9,8 @@ from pathlib import Path
 from robustness.faults import difference, go_on, one_message, train_with
 from robustness.forks import Child, Trial, dlexp
 
-from dlexp import cli
-from dlexp.rundir import find_runs
+from dlexp.main import main
+from dlexp.runs.directory import find_runs
 
 ROOM = "size=20m,nr_inodes=1000"
 
@@ -66,7 +66,7 @@ def read_only(done: int, overrides: list[str], whole: Path) -> Trial | None:
         if contents(folder) != before:
             wrong = wrong or "something was changed"
         remount("rw")
-        code, said = Child(folder, lambda: cli.main(["resume", run]) if done else go_on(overrides)).wait()
+        code, said = Child(folder, lambda: main(["resume", run]) if done else go_on(overrides)).wait()
         wrong = wrong or (f"did not go on: {code}: {said[-300:]}" if code else difference(whole, folder))
         return Trial(f"a read-only disk after {done} epochs", wrong)
 

@@ -21,8 +21,8 @@ from typing import Any
 from robustness.forks import Child, Trial, prepare
 from test_resume import KINDS, assert_same_end
 
-from dlexp import cli
-from dlexp.rundir import find_runs
+from dlexp.main import main
+from dlexp.runs.directory import find_runs
 
 NAMED = ("fsync", "replace", "mkdir", "unlink")  # what changes the disk besides opening and writing
 DIED = 99  # the exit code of a process that ended in the middle of a call
@@ -92,7 +92,7 @@ def train_with(disturb: Callable[[], object], overrides: list[str]) -> Callable[
 
     def work() -> int:
         disturb()
-        return cli.main(["train", *overrides])
+        return main(["train", *overrides])
 
     return work
 
@@ -105,7 +105,7 @@ def next_command(overrides: list[str]) -> list[str]:
 
 def go_on(overrides: list[str]) -> int:
     """Do what a user would type next."""
-    return cli.main(next_command(overrides))
+    return main(next_command(overrides))
 
 
 def trial(
@@ -164,7 +164,7 @@ def trials(*, short: bool, part: str = "tabular") -> Iterator[Trial]:
 
         def undisturbed() -> int:
             disk = Disk(0, "exit").installed()
-            code = cli.main(["train", *overrides])
+            code = main(["train", *overrides])
             os.write(os.open("calls", os.O_CREAT | os.O_WRONLY), json.dumps(disk.calls).encode())
             return code
 

@@ -15,10 +15,10 @@ os.environ["OMP_NUM_THREADS"] = "1"  # must be set before torch is imported
 
 import torch
 
-from dlexp import cli
-from dlexp.build import build, check
-from dlexp.config import load_config
+from dlexp.main import main
+from dlexp.config.config import load_config
 from dlexp.report import figures
+from dlexp.training.build import build, check
 
 CRASHED = 98  # the exit code of a child whose work raised
 
@@ -107,4 +107,4 @@ def children(pid: int) -> list[int]:
 
 def dlexp(folder: Path, *arguments: str | Path) -> tuple[int, str]:
     """Run one verb in a fork; return its exit code and what it printed."""
-    return Child(folder, lambda: cli.main([*map(str, arguments)])).wait()
+    return Child(folder, lambda: main([*map(str, arguments)])).wait()

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from robustness.forks import Child, Trial, dlexp, prepare
 
-from dlexp import cli
-from dlexp.build import REGISTRIES
-from dlexp.composition import GROUPS, compose, options
+from dlexp.main import main
+from dlexp.cli.verbs import VERBS
+from dlexp.config.composition import GROUPS, compose, options
 from dlexp.data import store
 from dlexp.errors import JobError
-from dlexp.rundir import find_runs, flat
-from dlexp.verbs import VERBS
+from dlexp.runs.directory import find_runs, flat
+from dlexp.training.build import REGISTRIES
 
 TRIALS = 1000
 SECONDS = 60  # after which a command hangs
@@ -205,7 +205,7 @@ def outcome(command: Command, folder: Path, run: Path) -> tuple[int, str, str]:
     def work() -> int:
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         signal.alarm(SECONDS)
-        return cli.main(arguments)
+        return main(arguments)
 
     code, said = Child(folder, work).wait()
     left = [str(path) for path in folder.rglob("*") if path.is_file() and before.get(path) != path.stat().st_mtime_ns]

@@ -17,9 +17,10 @@ from robustness.forks import Child, Trial, dlexp, prepare
 from test_resume import TABULAR
 
 import dlexp as package
-from dlexp import checkpoint, cli
+from dlexp.main import main
 from dlexp.report import text
-from dlexp.rundir import GRADIENTS, METRICS, RunDirectory, find_runs
+from dlexp.runs.directory import GRADIENTS, METRICS, RunDirectory, find_runs
+from dlexp.training import checkpoint
 
 KEPT = Path(__file__).parent / "golden"
 NOWHERE = Path("/var/tmp/dlexp_golden")  # config.yaml and environment.json tell where they were written
@@ -46,7 +47,7 @@ def trained(*overrides: str) -> RunDirectory:
 
     def work() -> int:
         sys.argv = ["dlexp", "train", *overrides, "threads=1"]
-        return cli.main(sys.argv[1:])
+        return main(sys.argv[1:])
 
     code, said = Child(NOWHERE, work).wait()
     assert code == 0, said

@@ -18,9 +18,9 @@ import torch
 from robustness.forks import Child, Trial, prepare
 from test_resume import KINDS, assert_same_end
 
-from dlexp import cli
+from dlexp.main import main
 from dlexp.report import figures
-from dlexp.rundir import RunDirectory, find_runs
+from dlexp.runs.directory import RunDirectory, find_runs
 
 WATCHED = (  # overrides that ask to see more, or to save more often
     *("log_every_n_steps=1", "log_every_n_steps=3", "evaluate_every_n_steps=1", "evaluate_every_n_steps=4"),
@@ -53,7 +53,7 @@ def another_past() -> None:
     np.random.seed(7)
     torch.manual_seed(7)
     torch.rand(99), np.random.rand(99)
-    cli.main(["train", "epochs=1", "seed=9", "output_dir=before"])
+    main(["train", "epochs=1", "seed=9", "output_dir=before"])
 
 
 def another_place() -> None:
@@ -89,7 +89,7 @@ def train(folder: Path, overrides: list[str], change: Callable[[], object] = lam
 
     def work() -> int:
         change()
-        return cli.main(["train", *overrides])
+        return main(["train", *overrides])
 
     code, said = Child(folder, work).wait()
     return f"ended with {code}: {said[-300:]}" if code else ""
@@ -111,7 +111,7 @@ def stopped_and_reported(folder: Path, overrides: list[str]) -> str:
 
     def work() -> int:
         run = str(find_runs(Path("outputs"))[0].path)
-        return cli.main(["report"]) or cli.main(["evaluate", run]) or cli.main(["resume", run])
+        return main(["report"]) or main(["evaluate", run]) or main(["resume", run])
 
     code, said = Child(folder, work).wait()
     return wrong or (f"ended with {code}: {said[-300:]}" if code else "")

@@ -27,7 +27,7 @@ from robustness.kills import SWEEP
 from robustness.published import published_hoda
 from test_resume import IMAGES
 
-from dlexp import cli
+from dlexp.main import main
 
 INT = signal.SIGINT
 WAYS = {"INT": (INT,), "TERM": (signal.SIGTERM,), "USR1": (signal.SIGUSR1,), "INT twice": (INT, INT)}
@@ -40,18 +40,18 @@ COMMANDS = {
 }
 INSTANTS = {  # of each command: a function, and which of its calls
     "train": {
-        "dlexp.composition:_resolved": (1,),
-        "dlexp.loop:build": (1,),
-        "dlexp.loop:RunDirectory.create": (1,),
-        "dlexp.loop:LossWatch.check": (1, 2, 5, 6, 9, 15),
-        "dlexp.evaluate:predict": (1, 2, 4, 7, 9, 11, 13),
-        "dlexp.evaluate:classify": (1,),
-        "dlexp.checkpoint:save": (1, 2, 3, 5),
+        "dlexp.config.composition:_resolved": (1,),
+        "dlexp.training.loop:build": (1,),
+        "dlexp.training.loop:RunDirectory.create": (1,),
+        "dlexp.training.loop:LossWatch.check": (1, 2, 5, 6, 9, 15),
+        "dlexp.training.evaluation:predict": (1, 2, 4, 7, 9, 11, 13),
+        "dlexp.training.evaluation:classify": (1,),
+        "dlexp.training.checkpoint:save": (1, 2, 3, 5),
         "torch:save": (1, 4),
         "os:fsync": (1, 4, 9, 16, 24),
         "os:replace": (1, 3, 8, 12),
-        "dlexp.loop:write_results": (1,),
-        "dlexp.table:Table.close": (1,),
+        "dlexp.training.loop:write_results": (1,),
+        "dlexp.storage.tables:Table.close": (1,),
         "dlexp.report.figures:draw": (1,),
         "dlexp.report.figures:save": (1, 2),
     },
@@ -67,7 +67,7 @@ INSTANTS = {  # of each command: a function, and which of its calls
         "numpy:save": (1, 3),
         "os:replace": (1, 4, 5),
     },
-    "sweep": {"dlexp.supervisor:Worker.give": (2,), "dlexp.supervisor:Worker.messages": (3,)},
+    "sweep": {"dlexp.sweep.pool:Worker.give": (2,), "dlexp.sweep.pool:Worker.messages": (3,)},
 }
 ANYWHERE = {"train": 10, "report": 4, "fetch": 4}  # instants by chance
 IMPORTS = ("hydra", "numpy", "torch", "torch.optim", "sklearn", "matplotlib")
@@ -162,10 +162,10 @@ def interrupted(folder: Path, command: str, function: str, at: int, numbers: tup
     strike = Strike(numbers, at)
 
     def work() -> int:
-        before("dlexp.loop:LossWatch.check", strike.step)
-        before("dlexp.session:Session.save", strike.save)
+        before("dlexp.training.loop:LossWatch.check", strike.step)
+        before("dlexp.training.session:Session.save", strike.save)
         before(function, strike.call) if function else anywhere(strike.call)
-        code = cli.main(COMMANDS[command])
+        code = main(COMMANDS[command])
         Path("after").write_text(json.dumps(vars(strike)))
         return code
 
@@ -197,7 +197,7 @@ def outcome(child: Child, number: int, command: str, whole: Path, folder: Path) 
     verify = ["data", "verify", *COMMANDS["fetch"][2:]]
     if command == "fetch" and (verified := dlexp(folder, *verify)[0]) not in (0, 2):
         return f"verify ended with {verified}"
-    work = partial(go_on, COMMANDS["train"][1:]) if command == "train" else partial(cli.main, COMMANDS[command])
+    work = partial(go_on, COMMANDS["train"][1:]) if command == "train" else partial(main, COMMANDS[command])
     code, said = Child(folder, work).wait()
     return f"did not go on: {code}: {said[-300:]}" if code else difference(whole, folder) or differs(whole, folder)
 

@@ -21,9 +21,9 @@ from robustness.faults import difference, go_on, next_command
 from robustness.forks import Child, Trial, children, dlexp, prepare
 from test_resume import IMAGES, KINDS, TABULAR
 
-from dlexp import cli
-from dlexp.rundir import find_runs
-from dlexp.schedulers import SCHEDULERS
+from dlexp.main import main
+from dlexp.components.schedulers import SCHEDULERS
+from dlexp.runs.directory import find_runs
 
 OFTEN = ["epochs=6", "checkpoint.every_epochs=1", "checkpoint.every_seconds=0.02"]
 AUGMENTATION = "dataset.augmentation=[rotate90, {shift: 1}, {brightness: 0.2}, random_resized_crop, {cutout: 3}]"
@@ -84,7 +84,7 @@ def kills(what: str, overrides: list[str], number: int, begin: Begin = fork) -> 
 
 def sweep_kill(whole: Path, folder: Path, moment: float, chance: random.Random | None) -> Trial | None:
     """Kill the parent of a sweep, or by `chance` one of its workers, then give the same command; None: it had ended."""
-    child = Child(folder, lambda: cli.main(SWEEP))
+    child = Child(folder, lambda: main(SWEEP))
     workers = children(child.pid) if child.outlives(moment) else []
     if not workers:
         child.wait()
@@ -112,7 +112,7 @@ def sweep_kills(number: int) -> Iterator[Trial]:
     chance = random.Random(0)
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place) / "whole"
-        seconds = undisturbed(Child(whole, lambda: cli.main(SWEEP)))
+        seconds = undisturbed(Child(whole, lambda: main(SWEEP)))
         for whose in (None, chance):
             met = 0
             while met < number:

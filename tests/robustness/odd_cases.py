@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dlexp.data.mnist import mnist
+from dlexp.data.datasets.mnist import mnist
 
 HANDLED, DIVERGED, REFUSED = 0, 1, 2
 Case = tuple[list[str], int, str]  # overrides, exit code, what the message names

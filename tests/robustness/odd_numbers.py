@@ -17,9 +17,9 @@ from robustness import odd_cases
 from robustness.forks import Trial, dlexp, prepare
 from robustness.odd_cases import DIVERGED, HANDLED, REFUSED, Case
 
-from dlexp import checkpoint
-from dlexp.evaluate import classify
-from dlexp.losses import LOSSES
+from dlexp.components.losses import LOSSES
+from dlexp.training import checkpoint
+from dlexp.training.evaluation import classify
 
 
 def outcome(case: Case, folder: Path) -> str:

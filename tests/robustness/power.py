@@ -17,7 +17,7 @@ from robustness.faults import NAMED, difference, go_on, train_with
 from robustness.forks import Child, Trial, prepare
 from test_resume import KINDS
 
-from dlexp.rundir import find_runs
+from dlexp.runs.directory import find_runs
 
 KEPT = ("nothing", "names", "some")  # of what was not synced
 Names = dict[str, tuple[int, bool]]  # a folder's: each one's inode, and whether it is a folder

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import scipy.io
 
-hoda = importlib.import_module("dlexp.data.hoda")  # the module; its package has the function under that name
+hoda = importlib.import_module("dlexp.data.datasets.hoda")  # the module; its package has the function under that name
 
 
 def content() -> bytes:

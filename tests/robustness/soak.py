@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from robustness.forks import Child, Trial, prepare
 
-from dlexp import cli
-from dlexp.checkpoint import KEPT
+from dlexp.main import main
+from dlexp.training.checkpoint import KEPT
 
 ALLOWED = 4 * 2**20  # bytes that memory may change by from the second quarter to the last: 84 a step of 50,000
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -49,7 +49,7 @@ def sample(pid: int, folder: Path) -> Sample:
 
 def followed(folder: Path, arguments: list[str], *, worker: bool) -> list[Sample]:
     """Run a command in a fork; return samples of it, or of its one worker, from before it came to its end."""
-    child = Child(folder, lambda: cli.main(arguments))
+    child = Child(folder, lambda: main(arguments))
     samples = []
     while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         time.sleep(0.02)

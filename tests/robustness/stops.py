@@ -22,9 +22,9 @@ from robustness.kills import KILLED
 from test_resume import assert_same_end
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from dlexp import checkpoint
 from dlexp.errors import UserError
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
+from dlexp.training import checkpoint
 
 # Draws from every generator; and its best epoch is the first, so that what it was then has to be kept.
 NOISY = """

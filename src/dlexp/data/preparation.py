@@ -1,126 +1,112 @@
-"""From published samples to train, validation and test splits, and the numbers that normalize their inputs."""
+"""Datasets: one file each, the table that names them, and their way from files to splits."""
 
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from dlexp.data.augmentation import check as check_augmentation
-from dlexp.data.source import Samples, Source, Splits
-from dlexp.errors import UserError
-from dlexp.schema import Count, Fraction, Positive, Seed
+from dlexp import schema
+from dlexp.data import store
+from dlexp.data.breast_cancer import breast_cancer
+from dlexp.data.cifar10 import cifar10
+from dlexp.data.diabetes import diabetes
+from dlexp.data.digits import digits
+from dlexp.data.hoda import hoda, hoda_full
+from dlexp.data.inline import inline
+from dlexp.data.iris import iris
+from dlexp.data.linear_map import linear_map
+from dlexp.data.mnist import mnist
+from dlexp.data.noise import noise
+from dlexp.data.playground import playground
+from dlexp.data.preparation import Preparation, split, statistics
+from dlexp.data.source import Samples, Source, verified
+from dlexp.errors import UserError, did_you_mean
+from dlexp.registry import Registry
+
+DATASETS: Registry[Source] = Registry(
+    "dataset",
+    {
+        "iris": iris,
+        "breast_cancer": breast_cancer,
+        "digits": digits,
+        "mnist": mnist,
+        "cifar10": cifar10,
+        "hoda": hoda,
+        "hoda_full": hoda_full,
+        "noise": noise,
+        "diabetes": diabetes,
+        "linear_map": linear_map,
+        "playground": playground,
+        "inline": inline,
+    },
+)
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """The keys that every dataset has beside its own: how it is split, cut and normalized."""
+class Prepared:
+    """A dataset's splits as raw arrays, and what turns them into a model's inputs: (x − mean) / deviation."""
 
-    test_to_train_ratio: Positive | None = None
-    stratified: bool = True
-    split_seed: Seed = 0
-    validation_fraction: Fraction = 0.0
-    normalization: Literal["none", "unit", "standard", "given"] = "none"
-    mean: float | tuple[float, ...] | None = None
-    deviation: Positive | tuple[Positive, ...] | None = None
-    train_size: Count | None = None
-    test_size: Count | None = None
-    positive_class: str | None = None
-    augmentation: Annotated[tuple[Any, ...], check_augmentation] = ()
+    splits: Mapping[str, Samples]  # train, validation (where asked for), test
+    mean: np.ndarray  # (channels,) or (features,), in raw units
+    deviation: np.ndarray
+    source: Source
+    data_sha256: str
+    split_sha256: str
 
 
-def split(published: Splits, preparation: Preparation) -> tuple[dict[str, Samples], dict[str, np.ndarray]]:
-    """Return the samples of train, validation (where asked for) and test, and the indices they were taken at.
+def bind(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
+    """Check a dataset's keys: the builder's own and those of `Preparation`. Raises UserError."""
+    common = schema.configurable(Preparation)
+    own = DATASETS.find(schema.check(str, options.get("name"), "dataset.name"), imports)
+    for key in options:
+        if key not in {*common, *schema.configurable(own), "name"}:
+            raise UserError(f"There is no dataset.{key}.{did_you_mean(key, [*common, *schema.configurable(own)])}")
+    bound = DATASETS.bind({key: value for key, value in options.items() if key not in common}, imports)
+    return bound | schema.bind(Preparation, {k: v for k, v in options.items() if k in common}, "dataset.")
 
-    Train and test are as published, or, with `test_to_train_ratio` r, n·r / (1 + r) of all n samples are test.
-    Validation and the subset sizes are taken from these afterwards. Everything repeats with `split_seed`.
-    Raises UserError for sizes that the data cannot give.
+
+def source_of(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> Source:
+    """The facts of a dataset with bound `options`; reads nothing."""
+    common = schema.configurable(Preparation)
+    source = DATASETS.build({key: value for key, value in options.items() if key not in common}, imports)
+    if (positive := options["positive_class"]) is None:
+        return source
+    if positive not in source.class_names:
+        raise UserError(
+            f"dataset.positive_class={positive}: no such class.{did_you_mean(positive, source.class_names)}"
+        )
+    return dataclasses.replace(source, class_names=(f"not {positive}", positive))
+
+
+def sha256_of(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> str:
+    """The hash of a dataset's samples, before any split; reads or fetches them, and raises, as `prepare` does."""
+    return store.read(options["name"], source_of({**options, "positive_class": None}, imports), data_dir)[1]
+
+
+def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> Prepared:
+    """Read (or fetch), verify, split and measure a dataset with bound `options`.
+
+    Raises UserError for a split that the data cannot give, or a damaged file; JobError where it cannot be fetched.
     """
-    pools = dict(published)
-    ratio = preparation.test_to_train_ratio
-    if ratio is None and "all" in pools:
-        raise UserError("dataset.test_to_train_ratio=null: nobody published a split of this dataset; take 0.2, say.")
-    if ratio is not None:
-        parts = pools.values()
-        pool = Samples(np.concatenate([p.inputs for p in parts]), np.concatenate([p.targets for p in parts]))
-        everything = np.arange(len(pool.targets))
-        size = round(len(everything) * ratio / (1 + ratio))
-        train, test = _part(everything, pool.targets, size, preparation, "test_to_train_ratio", ratio)
-        pools = {"train": pool, "test": pool}
-    else:
-        train, test = (np.arange(len(pools[name].targets)) for name in ("train", "test"))
-
-    train = _cut(train, pools["train"].targets, preparation.train_size, preparation, "train_size")
-    test = _cut(test, pools["test"].targets, preparation.test_size, preparation, "test_size")
-    indices = {"train": train, "test": test}
-    if preparation.validation_fraction > 0:
-        fraction = preparation.validation_fraction
-        size = max(1, round(len(train) * fraction))
-        train, validation = _part(train, pools["train"].targets, size, preparation, "validation_fraction", fraction)
-        indices = {"train": train, "validation": validation, "test": test}
-    splits = {}
-    for name, chosen in indices.items():
-        pool = pools["test" if name == "test" else "train"]
-        whole = len(chosen) == len(pool.targets)  # then it stays memory-mapped
-        splits[name] = pool if whole else Samples(pool.inputs[chosen], pool.targets[chosen])
-    return splits, indices
-
-
-def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation, float64 (channels,) or (features,), that normalize inputs: (x − mean) / deviation.
-
-    They come from train alone; `given` ones are of inputs in the unit interval, for images. Constant features are
-    only centred. Raises UserError where `given` lacks its numbers or has too many.
-    """
-    size = source.input_shape[0]
-    train = train if train.ndim == 4 else np.moveaxis(train, 1, -1)  # channels last, as images are
-    images = len(source.input_shape) == 3
-    unit = source.largest if images else 1.0
-    zeros, ones = np.zeros(size), np.ones(size)
-    if preparation.normalization == "given":
-        return unit * _given(preparation.mean, "mean", size), unit * _given(preparation.deviation, "deviation", size)
-    for key in ("mean", "deviation"):
-        if getattr(preparation, key) is not None:
-            raise UserError(f"dataset.{key} is used with dataset.normalization=given only; set it so, or {key}=null.")
-    if preparation.normalization == "none":
-        return zeros, ones
-    if preparation.normalization == "unit" and images:
-        return zeros, unit * ones
-    columns = train.reshape(-1, size)
-    if preparation.normalization == "unit":
-        low, high = columns.min(0), columns.max(0)
-        with np.errstate(over="ignore"):
-            return low.astype(float), np.where(high > low, high - low, 1.0)
-    with np.errstate(over="ignore", invalid="ignore"):  # whoever divides by them looks at them
-        mean, deviation = columns.mean(0, dtype=np.float64), columns.std(0, dtype=np.float64)
-    varies = columns.max(0) > columns.min(0)  # rounding may give a constant a deviation of 1e-17
-    return mean, np.where(varies & (deviation > 0), deviation, 1.0)
-
-
-def _part(
-    indices: np.ndarray, targets: np.ndarray, size: int, preparation: Preparation, key: str, value: float
-) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.model_selection import train_test_split
-
-    stratify = targets[indices] if preparation.stratified and targets.ndim == 1 else None  # values have no strata
-    try:
-        rest, part = train_test_split(indices, test_size=size, stratify=stratify, random_state=preparation.split_seed)
-    except ValueError as error:
-        raise UserError(f"dataset.{key}={value:g} cannot be: {error} (dataset.stratified=false may help)") from None
-    return np.sort(rest), np.sort(part)
-
-
-def _cut(indices: np.ndarray, targets: np.ndarray, size: int | None, preparation: Preparation, key: str) -> np.ndarray:
-    if size is None or size == len(indices):
-        return indices
-    if size > len(indices):
-        raise UserError(f"dataset.{key}={size}: there are only {len(indices)} samples.")
-    return _part(indices, targets, size, preparation, key, size)[1]
-
-
-def _given(value: float | tuple[float, ...] | None, key: str, size: int) -> np.ndarray:
-    if value is None:
-        raise UserError(f"dataset.{key} is not set, but dataset.normalization=given needs it.")
-    values = np.atleast_1d(np.asarray(value, float))
-    if values.size not in (1, size):
-        raise UserError(f"dataset.{key}={value}: needs 1 number or {size}, one for each channel or feature.")
-    return np.broadcast_to(values, (size,)).copy()
+    preparation = Preparation(**{key: options[key] for key in schema.configurable(Preparation)})
+    source = source_of(options, imports)
+    original = source_of({**options, "positive_class": None}, imports)
+    published, data_sha256 = store.read(options["name"], original, data_dir)
+    published = verified(options["name"], published, original)
+    if preparation.positive_class is not None:
+        positive = original.class_names.index(preparation.positive_class)
+        published = {k: Samples(x, (t == positive).astype(np.int64)) for k, (x, t) in published.items()}
+    if source.test_is_train and preparation.test_to_train_ratio is not None:
+        raise UserError(
+            f"dataset.test_to_train_ratio={preparation.test_to_train_ratio:g}: these samples are train and "
+            "test already. Set it to null; dataset.test_inputs gives others to test on."
+        )
+    splits, indices = split(published, preparation)
+    digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())
+    mean, deviation = statistics(splits["train"].inputs, preparation, source)
+    return Prepared(splits, mean, deviation, source, data_sha256, digest.hexdigest())

@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 from robustness.forks import Child, Trial, dlexp, prepare
 
-from dlexp import cli
+from dlexp.main import main
 from dlexp.report import paper
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
 
 KINDS = ("checkpoints", "code", "configs", "names", "secrets", "files", "links", "downloads", "labels")
 RUN = "outputs/iris_mlp/it"  # of two epochs of four, in the working directory
@@ -58,7 +58,7 @@ def typed(attack: Attack, command: list[str], folder: Path) -> tuple[int, str]:
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, resource.RLIM_INFINITY))
         signal.alarm(SECONDS)
         attack.before()
-        return cli.main(command)
+        return main(command)
 
     return Child(folder, work).wait()
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from robustness.hostile import PWNED, RUN, Attack
 
-from dlexp import checkpoint
+from dlexp.training import checkpoint
 
 TOUCH = f"touch {PWNED}"
 

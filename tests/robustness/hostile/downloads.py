@@ -25,7 +25,7 @@ from robustness.hostile.checkpoints import TOUCH, Call
 
 from dlexp.data.store import FILES
 
-hoda = importlib.import_module("dlexp.data.hoda")  # the package has a function of this name
+hoda = importlib.import_module("dlexp.data.datasets.hoda")  # the package has a function of this name
 
 CIFAR = "cifar-10-python.tar.gz"
 RAW = "data/mnist/MNIST/raw"

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from robustness.hostile import RUN, Attack, both, configured, table, write
 
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
 
 CANARY = "pwned_by_a_label"
 HTML = (

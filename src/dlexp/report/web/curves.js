@@ -13,9 +13,15 @@ const band = (runs, table, column, axis) => {
   const places = [...new Set(curves.flatMap((curve) => curve[base]))].sort((a, b) => a - b);
   const points = [];
   for (const place of places) {
-    const found = curves.map((curve) => interpolated(curve[base], curve[column], place)).filter((value) => value !== null);
-    const where = axis === base ? place : mean(curves.map((curve) => interpolated(curve[base], curve[axis], place)).filter((value) => value !== null));
-    if (found.length) points.push({ x: where, mean: mean(found), low: Math.min(...found), high: Math.max(...found), n: found.length });
+    const found = curves
+      .map((curve) => interpolated(curve[base], curve[column], place))
+      .filter((value) => value !== null);
+    const where =
+      axis === base
+        ? place
+        : mean(curves.map((curve) => interpolated(curve[base], curve[axis], place)).filter((value) => value !== null));
+    if (found.length)
+      points.push({ x: where, mean: mean(found), low: Math.min(...found), high: Math.max(...found), n: found.length });
   }
   return points;
 };
@@ -32,14 +38,28 @@ const curveTraces = (groups, state, metric) => {
       const main = metric === "lr" || split === only;
       const line = { color: colour, width: main ? 2 : 1.3, dash: main ? dash : split === "train" ? "dot" : "dash" };
       const marker = { symbol, size: 7, color: colour, maxdisplayed: 8 };
-      const common = { legendgroup: name, name: escaped(name || "run"), line, marker, mode: main ? "lines+markers" : "lines" };
+      const common = {
+        legendgroup: name,
+        name: escaped(name || "run"),
+        line,
+        marker,
+        mode: main ? "lines+markers" : "lines",
+      };
+      const at = `${escaped(state.axis)} %{x:.4g}`;
+      const range = "%{customdata[0]:.4g} to %{customdata[1]:.4g}, n = %{customdata[2]}";
       const named = `${escaped(name)}${name ? "<br>" : ""}${escaped(words(column))}`;
       if (state.each) {
         runs.forEach((run, i) => {
           const curve = run[state.table];
           if (!curve?.[column]?.length) return;
-          traces.push({ ...common, x: curve[state.axis], y: curve[column], showlegend: main && i === 0, opacity: 0.8,
-            hovertemplate: `${named} %{y:.4g}<br>${escaped(state.axis)} %{x:.4g}<br>${escaped(run.time)}<extra></extra>` });
+          traces.push({
+            ...common,
+            x: curve[state.axis],
+            y: curve[column],
+            showlegend: main && i === 0,
+            opacity: 0.8,
+            hovertemplate: `${named} %{y:.4g}<br>${at}<br>${escaped(run.time)}<extra></extra>`,
+          });
         });
         continue;
       }
@@ -47,11 +67,26 @@ const curveTraces = (groups, state, metric) => {
       if (!points.length) continue;
       const x = points.map((point) => point.x);
       if (main && points.some((point) => point.n > 1)) {
-        traces.push({ x: [...x, ...x.slice().reverse()], y: [...points.map((p) => p.high), ...points.map((p) => p.low).reverse()], fill: "toself",
-          fillcolor: colour + "2b", line: { width: 0 }, mode: "lines", hoverinfo: "skip", showlegend: false, legendgroup: name });
+        traces.push({
+          x: [...x, ...x.slice().reverse()],
+          y: [...points.map((p) => p.high), ...points.map((p) => p.low).reverse()],
+          fill: "toself",
+          fillcolor: colour + "2b",
+          line: { width: 0 },
+          mode: "lines",
+          hoverinfo: "skip",
+          showlegend: false,
+          legendgroup: name,
+        });
       }
-      traces.push({ ...common, x, y: points.map((point) => point.mean), showlegend: main, customdata: points.map((p) => [p.low, p.high, p.n]),
-        hovertemplate: `${named} %{y:.4g}<br>%{customdata[0]:.4g} to %{customdata[1]:.4g}, n = %{customdata[2]}<br>${escaped(state.axis)} %{x:.4g}<extra></extra>` });
+      traces.push({
+        ...common,
+        x,
+        y: points.map((point) => point.mean),
+        showlegend: main,
+        customdata: points.map((p) => [p.low, p.high, p.n]),
+        hovertemplate: `${named} %{y:.4g}<br>${range}<br>${at}<extra></extra>`,
+      });
     }
   }
   return traces;
@@ -60,34 +95,81 @@ const curveTraces = (groups, state, metric) => {
 const curveSection = (study, state, runs) => {
   const shown = runs.filter((run) => Object.keys(run.curves ?? {}).length);
   if (!shown.length) return null;
-  const tables = [["curves", "epochs"], ["steps", "steps"], ["evaluations", "evaluations"]].filter(([table]) => shown.some((run) => Object.keys(run[table] ?? {}).length));
+  const tables = [
+    ["curves", "epochs"],
+    ["steps", "steps"],
+    ["evaluations", "evaluations"],
+  ].filter(([table]) => shown.some((run) => Object.keys(run[table] ?? {}).length));
   const columns = [...new Set(shown.flatMap((run) => Object.keys(run[state.table] ?? {})))];
-  const metrics = [...new Set(columns.filter((c) => c.includes("/")).map((c) => c.split("/")[1])), ...(columns.includes("lr") ? ["lr"] : [])];
+  const metrics = [
+    ...new Set(columns.filter((c) => c.includes("/")).map((c) => c.split("/")[1])),
+    ...(columns.includes("lr") ? ["lr"] : []),
+  ];
   if (!["both", ...metrics].includes(state.metric)) state.metric = "both";
   const chosen = state.metric === "both" ? metrics.filter((metric) => metric !== "lr").slice(0, 2) : [state.metric];
   const axes = state.table === "curves" ? ["epoch", "step", "seconds"] : ["step"];
   if (!axes.includes(state.axis)) state.axis = axes[0];
-  const again = (changes) => { Object.assign(state, changes); render(); };
-  const controls = element("div", { class: "controls" },
-    select("Metric", [["both", "loss and measure"], ...metrics.map((metric) => [metric, words(metric)])], state.metric, (metric) => again({ metric })),
-    select("Colour by", [["", "all alike"], ...study.varied.map((key) => [key, key]), ["*", "every setting"]], state.by, (by) => again({ by })),
-    select("Against", axes.map((axis) => [axis, axis]), state.axis, (axis) => again({ axis })),
-    tables.length > 1 && select("Of", tables, state.table, (table) => again({ table, axis: table === "curves" ? "epoch" : "step" })),
+  const again = (changes) => {
+    Object.assign(state, changes);
+    render();
+  };
+  const controls = element(
+    "div",
+    { class: "controls" },
+    select(
+      "Metric",
+      [["both", "loss and measure"], ...metrics.map((metric) => [metric, words(metric)])],
+      state.metric,
+      (metric) => again({ metric }),
+    ),
+    select(
+      "Colour by",
+      [["", "all alike"], ...study.varied.map((key) => [key, key]), ["*", "every setting"]],
+      state.by,
+      (by) => again({ by }),
+    ),
+    select(
+      "Against",
+      axes.map((axis) => [axis, axis]),
+      state.axis,
+      (axis) => again({ axis }),
+    ),
+    tables.length > 1 &&
+      select("Of", tables, state.table, (table) => again({ table, axis: table === "curves" ? "epoch" : "step" })),
     check("log scale", state.log, (log) => again({ log })),
     check("each run", state.each, (each) => again({ each })),
-    ["train", "validation", "test"].filter((split) => columns.some((c) => c.startsWith(split + "/"))).map((split) =>
-      check(split, state.splits[split], (on) => again({ splits: { ...state.splits, [split]: on } }))));
+    ["train", "validation", "test"]
+      .filter((split) => columns.some((c) => c.startsWith(split + "/")))
+      .map((split) => check(split, state.splits[split], (on) => again({ splits: { ...state.splits, [split]: on } }))),
+  );
   const keys = state.by === "*" ? study.varied.filter((key) => key !== "seed") : state.by ? [state.by] : [];
   const groups = grouped(shown, keys);
   const most = Math.max(...shown.map((run) => run.curves.epoch?.at(-1) ?? 0));
   const panels = chosen.map((metric) => {
     const target = element("div", { class: "plot", "data-plot": `curve-${metric}` });
-    later(() => plot(target, curveTraces(groups, state, metric), {
-      title: { text: escaped(words(metric)), font: { size: 14 } }, hovermode: "closest",
-      xaxis: { title: { text: escaped(state.axis) }, dtick: state.axis === "epoch" && most <= 10 ? 1 : undefined }, yaxis: { type: state.log ? "log" : "linear" } }));
+    later(() =>
+      plot(target, curveTraces(groups, state, metric), {
+        title: { text: escaped(words(metric)), font: { size: 14 } },
+        hovermode: "closest",
+        xaxis: { title: { text: escaped(state.axis) }, dtick: state.axis === "epoch" && most <= 10 ? 1 : undefined },
+        yaxis: { type: state.log ? "log" : "linear" },
+      }),
+    );
     return target;
   });
-  const caption = state.each ? "Each line is a run." : "Lines are means over the runs of a setting; bands reach from the lowest to the highest.";
-  return element("section", { id: "curves" }, element("h3", {}, "Learning curves"), controls, element("div", { class: "plots" }, panels),
-    element("p", { class: "soft" }, `${caption} Test is drawn solid, train dotted. A click in the legend hides a setting, a double click all others.`));
+  const caption = state.each
+    ? "Each line is a run."
+    : "Lines are means over the runs of a setting; bands reach from the lowest to the highest.";
+  return element(
+    "section",
+    { id: "curves" },
+    element("h3", {}, "Learning curves"),
+    controls,
+    element("div", { class: "plots" }, panels),
+    element(
+      "p",
+      { class: "soft" },
+      `${caption} Test is drawn solid, train dotted. A click in the legend hides a setting, a double click all others.`,
+    ),
+  );
 };

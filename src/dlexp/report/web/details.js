@@ -4,30 +4,126 @@ const runName = (study, run) => study.varied.map((key) => `${key} ${run.settings
 const confusionSection = (study, state, runs) => {
   const known = study.runs.filter((run) => run.confusion);
   if (!known.length) return null;
-  const best = [...known].sort((a, b) => (higherIsBetter(study.metrics[0]) ? -1 : 1) * ((a.figures[study.metrics[0]] ?? 0) - (b.figures[study.metrics[0]] ?? 0)))[0];
+  const best = [...known].sort(
+    (a, b) =>
+      (higherIsBetter(study.metrics[0]) ? -1 : 1) *
+      ((a.figures[study.metrics[0]] ?? 0) - (b.figures[study.metrics[0]] ?? 0)),
+  )[0];
   const one = known.find((run) => run.path === state.one) ?? known.find((run) => run.path === state.run) ?? best;
   const comparable = (run) => run !== one && run.confusion.names.join("\n") === one.confusion.names.join("\n");
   const other = known.find((run) => run.path === state.other && comparable(run));
   const { names, counts } = one.confusion;
-  const shares = (matrix) => matrix.map((row) => { const total = row.reduce((a, b) => a + b, 0); return row.map((value) => value / Math.max(1, total)); });
+  const shares = (matrix) =>
+    matrix.map((row) => {
+      const total = row.reduce((a, b) => a + b, 0);
+      return row.map((value) => value / Math.max(1, total));
+    });
   const mode = other ? "difference" : state.matrix;
-  const z = mode === "difference" ? shares(counts).map((row, i) => row.map((value, j) => value - shares(other.confusion.counts)[i][j])) : mode === "counts" ? counts : shares(counts);
-  const target = element("div", { class: "plot", "data-plot": "confusion", style: "height:" + Math.max(360, 130 + 34 * names.length) + "px;max-width:" + Math.max(480, 200 + 62 * names.length) + "px" });
+  const z =
+    mode === "difference"
+      ? shares(counts).map((row, i) => row.map((value, j) => value - shares(other.confusion.counts)[i][j]))
+      : mode === "counts"
+        ? counts
+        : shares(counts);
+  const [height, width] = [Math.max(360, 130 + 34 * names.length), Math.max(480, 200 + 62 * names.length)];
+  const target = element("div", {
+    class: "plot",
+    "data-plot": "confusion",
+    style: `height:${height}px;max-width:${width}px`,
+  });
   const limit = Math.max(0.01, ...z.flat().map(Math.abs));
-  const format = (value) => (mode === "counts" ? String(value) : mode === "shares" ? number(value, 2) : Math.abs(value) < 0.005 ? "" : (value > 0 ? "+" : "−") + Math.abs(value).toFixed(2));
+  const format = (value) =>
+    mode === "counts"
+      ? String(value)
+      : mode === "shares"
+        ? number(value, 2)
+        : Math.abs(value) < 0.005
+          ? ""
+          : (value > 0 ? "+" : "−") + Math.abs(value).toFixed(2);
   const ticks = names.map((_, i) => i);
-  later(() => plot(target, [{ type: "heatmap", z, x: ticks, y: ticks, xgap: 1, ygap: 1, text: z.map((row) => row.map(format)), texttemplate: "%{text}",
-    ...(mode === "difference" ? { zmin: -limit, zmax: limit, colorscale: [[0, "#D55E00"], [0.5, "#ffffff"], [1, "#0072B2"]] } : { colorscale: [[0, "#ffffff"], [1, "#08519c"]], zmin: 0 }),
-    customdata: counts.map((row, i) => row.map((value, j) => [escaped(names[i]), escaped(names[j]), value])),
-    hovertemplate: "true %{customdata[0]}<br>predicted %{customdata[1]}<br>%{text} (%{customdata[2]} samples)<extra></extra>", colorbar: { thickness: 12 } }],
-  { xaxis: { tickvals: ticks, ticktext: names.map(escaped), title: { text: "predicted class" }, showgrid: false },
-    yaxis: { tickvals: ticks, ticktext: names.map(escaped), title: { text: "true class" }, autorange: "reversed", showgrid: false } }));
+  later(() =>
+    plot(
+      target,
+      [
+        {
+          type: "heatmap",
+          z,
+          x: ticks,
+          y: ticks,
+          xgap: 1,
+          ygap: 1,
+          text: z.map((row) => row.map(format)),
+          texttemplate: "%{text}",
+          ...(mode === "difference"
+            ? {
+                zmin: -limit,
+                zmax: limit,
+                colorscale: [
+                  [0, "#D55E00"],
+                  [0.5, "#ffffff"],
+                  [1, "#0072B2"],
+                ],
+              }
+            : {
+                colorscale: [
+                  [0, "#ffffff"],
+                  [1, "#08519c"],
+                ],
+                zmin: 0,
+              }),
+          customdata: counts.map((row, i) => row.map((value, j) => [escaped(names[i]), escaped(names[j]), value])),
+          hovertemplate:
+            "true %{customdata[0]}<br>predicted %{customdata[1]}<br>%{text} (%{customdata[2]} samples)<extra></extra>",
+          colorbar: { thickness: 12 },
+        },
+      ],
+      {
+        xaxis: { tickvals: ticks, ticktext: names.map(escaped), title: { text: "predicted class" }, showgrid: false },
+        yaxis: {
+          tickvals: ticks,
+          ticktext: names.map(escaped),
+          title: { text: "true class" },
+          autorange: "reversed",
+          showgrid: false,
+        },
+      },
+    ),
+  );
   const options = known.map((run) => [run.path, `${runName(study, run)} (${run.time})`]);
-  return element("section", { id: "confusion" }, element("h3", {}, "Confusion matrix, test split"),
-    element("div", { class: "controls" }, select("Run", options, one.path, (path) => { state.one = path; render(); }),
-      known.length > 1 && select("minus", [["", "nothing"], ...options.filter(([path]) => comparable(known.find((run) => run.path === path)))], other?.path ?? "", (path) => { state.other = path; render(); }),
-      !other && select("as", [["shares", "shares of the true class"], ["counts", "counts"]], state.matrix, (matrix) => { state.matrix = matrix; render(); })),
-    target, other && element("p", { class: "soft" }, "Shares of the first run minus those of the second: blue on the diagonal is what it gets right more often."));
+  return element(
+    "section",
+    { id: "confusion" },
+    element("h3", {}, "Confusion matrix, test split"),
+    element(
+      "div",
+      { class: "controls" },
+      select("Run", options, one.path, choose(state, "one")),
+      known.length > 1 &&
+        select(
+          "minus",
+          [["", "nothing"], ...options.filter(([path]) => comparable(known.find((run) => run.path === path)))],
+          other?.path ?? "",
+          choose(state, "other"),
+        ),
+      !other &&
+        select(
+          "as",
+          [
+            ["shares", "shares of the true class"],
+            ["counts", "counts"],
+          ],
+          state.matrix,
+          choose(state, "matrix"),
+        ),
+    ),
+    target,
+    other &&
+      element(
+        "p",
+        { class: "soft" },
+        "Shares of the first run minus those of the second: blue on the diagonal is what it gets right more often.",
+      ),
+  );
 };
 
 // A panel for each setting of all that varied but the key with most settings, whose values are lines.
@@ -44,37 +140,130 @@ const gradientSection = (study, state, runs) => {
     const target = element("div", { class: "plot low", "data-plot": "gradients" });
     const traces = [...grouped(those, lines ? [lines] : [])].map(([name, same]) => {
       const { colour, symbol, dash } = look(names.indexOf(name));
-      const norms = (i) => same.map((run) => run.gradients[i]?.[state.norm === "l1" ? 1 : 2]).filter((value) => value !== undefined);
-      return { x: same[0].gradients.map(([layer]) => layer), y: same[0].gradients.map((_, i) => mean(norms(i)) || null), name: escaped(name || "run"), mode: "lines+markers",
-        line: { color: colour, dash, width: 1.8 }, marker: { symbol, size: 6 }, hovertemplate: `${escaped(name)}<br>layer %{x}: %{y:.3g}<extra></extra>` };
+      const norms = (i) =>
+        same.map((run) => run.gradients[i]?.[state.norm === "l1" ? 1 : 2]).filter((value) => value !== undefined);
+      return {
+        x: same[0].gradients.map(([layer]) => layer),
+        y: same[0].gradients.map((_, i) => mean(norms(i)) || null),
+        name: escaped(name || "run"),
+        mode: "lines+markers",
+        line: { color: colour, dash, width: 1.8 },
+        marker: { symbol, size: 6 },
+        hovertemplate: `${escaped(name)}<br>layer %{x}: %{y:.3g}<extra></extra>`,
+      };
     });
-    later(() => plot(target, traces, { title: { text: escaped(title), font: { size: 14 } }, xaxis: { title: { text: "layer, from the input" }, range: [0.5, deepest + 0.5] },
-      yaxis: { type: "log", exponentformat: "power", title: { text: `${state.norm.toUpperCase()} norm` } } }));
+    later(() =>
+      plot(target, traces, {
+        title: { text: escaped(title), font: { size: 14 } },
+        xaxis: { title: { text: "layer, from the input" }, range: [0.5, deepest + 0.5] },
+        yaxis: { type: "log", exponentformat: "power", title: { text: `${state.norm.toUpperCase()} norm` } },
+      }),
+    );
     return target;
   });
-  return element("section", { id: "gradients" }, element("h3", {}, "Norms of the weight gradients over the layers, after the last epoch"),
-    element("div", { class: "controls" }, select("Norm", [["l1", "L1"], ["l2", "L2"]], state.norm, (norm) => { state.norm = norm; render(); })), element("div", { class: "plots" }, panels),
-    element("p", { class: "soft" }, "Means over the seeds of a setting. A gradient of exactly 0 has no place on this axis: its line has a gap."));
+  return element(
+    "section",
+    { id: "gradients" },
+    element("h3", {}, "Norms of the weight gradients over the layers, after the last epoch"),
+    element(
+      "div",
+      { class: "controls" },
+      select(
+        "Norm",
+        [
+          ["l1", "L1"],
+          ["l2", "L2"],
+        ],
+        state.norm,
+        choose(state, "norm"),
+      ),
+    ),
+    element("div", { class: "plots" }, panels),
+    element(
+      "p",
+      { class: "soft" },
+      "Means over the seeds of a setting. A gradient of exactly 0 has no place on this axis: its line has a gap.",
+    ),
+  );
 };
 
 const wrongImages = (run) => {
   const { image, targets, taken_for, sure } = run.wrong;
-  return element("div", { class: "wrong" }, targets.map((target, i) => element("figure", {},
-    element("div", { style: `background-image:url("data:image/png;base64,${image}");background-size:${72 * targets.length}px 72px;background-position:-${72 * i}px 0` }),
-    element("figcaption", {}, `${target}, taken for ${taken_for[i]} (${number(sure[i], 2)})`))));
+  const sheet = `background-image:url("data:image/png;base64,${image}");background-size:${72 * targets.length}px 72px`;
+  return element(
+    "div",
+    { class: "wrong" },
+    targets.map((target, i) =>
+      element(
+        "figure",
+        {},
+        element("div", { style: `${sheet};background-position:-${72 * i}px 0` }),
+        element("figcaption", {}, `${target}, taken for ${taken_for[i]} (${number(sure[i], 2)})`),
+      ),
+    ),
+  );
 };
 
 const detailSection = (study, state) => {
   const run = study.runs.find((each) => each.path === state.run);
   if (!run) return null;
-  const rows = (pairs) => element("div", { class: "wide" }, element("table", {}, element("tbody", {}, pairs.map(([key, value]) => element("tr", {}, element("td", { class: "soft" }, key), element("td", {}, String(value ?? "–")))))));
-  return element("section", { id: "details" }, element("h3", {}, runName(study, run)), element("p", {}, element("span", { class: `status ${run.status}` }, run.status), " ", element("code", {}, run.path)),
+  const rows = (pairs) =>
+    element(
+      "div",
+      { class: "wide" },
+      element(
+        "table",
+        {},
+        element(
+          "tbody",
+          {},
+          pairs.map(([key, value]) =>
+            element("tr", {}, element("td", { class: "soft" }, key), element("td", {}, String(value ?? "–"))),
+          ),
+        ),
+      ),
+    );
+  return element(
+    "section",
+    { id: "details" },
+    element("h3", {}, runName(study, run)),
+    element(
+      "p",
+      {},
+      element("span", { class: `status ${run.status}` }, run.status),
+      " ",
+      element("code", {}, run.path),
+    ),
     run.error && element("pre", {}, run.error),
-    element("h4", {}, "The command that repeats it"), element("pre", {}, run.repeat), run.command && [element("p", { class: "soft" }, "As it was typed, or as its sweep started it:"), element("pre", {}, run.command)],
-    run.reported?.length ? [element("h4", {}, "Reported beside measured"), element("table", {}, element("thead", {}, element("tr", {}, ["", "reported", "measured"].map((text) => element("th", {}, text)))),
-      element("tbody", {}, run.reported.map(([key, ...values]) => element("tr", {}, element("td", {}, key), values.map((value) => element("td", { class: "number" }, String(number(value)))))))) ] : null,
-    run.sides ? [element("h4", {}, "Statements"), rows(run.sides.map((side) => [side.statement, `largest difference ${number(side.difference)}`]))] : null,
+    element("h4", {}, "The command that repeats it"),
+    element("pre", {}, run.repeat),
+    run.command && [
+      element("p", { class: "soft" }, "As it was typed, or as its sweep started it:"),
+      element("pre", {}, run.command),
+    ],
+    run.reported?.length
+      ? [
+          element("h4", {}, "Reported beside measured"),
+          tableOf(
+            ["", "reported", "measured"],
+            run.reported.map(([key, ...values]) => [key, ...values.map((value) => String(number(value)))]),
+            1,
+          ),
+        ]
+      : null,
+    run.sides
+      ? [
+          element("h4", {}, "Statements"),
+          rows(run.sides.map((side) => [side.statement, `largest difference ${number(side.difference)}`])),
+        ]
+      : null,
     run.wrong && [element("h4", {}, "Most confidently wrong"), wrongImages(run)],
-    study.differing.length ? [element("h4", {}, "What differs from its siblings"), rows(study.differing.map((key) => [key, run.settings[key]]))] : null,
-    run.environment && [element("h4", {}, "Environment"), rows(Object.entries(run.environment))]);
+    study.differing.length
+      ? [
+          element("h4", {}, "What differs from its siblings"),
+          rows(study.differing.map((key) => [key, run.settings[key]])),
+        ]
+      : null,
+    run.environment && [element("h4", {}, "Environment"), rows(Object.entries(run.environment))],
+  );
 };

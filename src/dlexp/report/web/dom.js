@@ -18,16 +18,67 @@ const number = (value, digits = 4) => {
 };
 
 const duration = (seconds) =>
-  typeof seconds !== "number" ? "" : seconds < 60 ? `${seconds.toFixed(1)} s` : seconds < 3600 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
+  typeof seconds !== "number"
+    ? ""
+    : seconds < 60
+      ? `${seconds.toFixed(1)} s`
+      : seconds < 3600
+        ? `${(seconds / 60).toFixed(1)} min`
+        : `${(seconds / 3600).toFixed(1)} h`;
 
 const words = (name) => name.replace(/\//g, " ").replace(/_/g, " ");
 
 const select = (title, options, chosen, change) =>
-  element("label", {}, title, element("select", { onchange: (event) => change(event.target.value), "aria-label": title },
-    options.map(([value, text]) => element("option", { value, selected: value === chosen }, text))));
+  element(
+    "label",
+    {},
+    title,
+    element(
+      "select",
+      { onchange: (event) => change(event.target.value), "aria-label": title },
+      options.map(([value, text]) => element("option", { value, selected: value === chosen }, text)),
+    ),
+  );
+
+// What a control calls with the value chosen in it.
+const choose = (state, key) => (value) => {
+  state[key] = value;
+  render();
+};
 
 const check = (title, on, change) =>
-  element("label", {}, element("input", { type: "checkbox", checked: on, "aria-label": title, onchange: (event) => change(event.target.checked) }), title);
+  element(
+    "label",
+    {},
+    element("input", {
+      type: "checkbox",
+      checked: on,
+      "aria-label": title,
+      onchange: (event) => change(event.target.checked),
+    }),
+    title,
+  );
+
+// A table of texts; the columns from `first` on hold numbers.
+const tableOf = (headings, rows, first) => {
+  const line = (tag, cells) =>
+    element(
+      "tr",
+      {},
+      cells.map((cell, i) => element(tag, { class: i >= first && "number" }, cell)),
+    );
+  const head = element("thead", {}, line("th", headings));
+  return element(
+    "table",
+    {},
+    head,
+    element(
+      "tbody",
+      {},
+      rows.map((cells) => line("td", cells)),
+    ),
+  );
+};
 
 // Okabe and Ito's colours, which colour-blind readers can tell apart; symbols and dashes do it in grey.
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
@@ -50,8 +101,12 @@ const LAYOUT = {
 const AXIS = { gridcolor: "#e6e9ec", zerolinecolor: "#d0d5da", automargin: true };
 
 const plot = (target, traces, layout) =>
-  Plotly.react(target, traces, { ...LAYOUT, ...layout, xaxis: { ...AXIS, ...layout.xaxis }, yaxis: { ...AXIS, ...layout.yaxis } },
-    { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] });
+  Plotly.react(
+    target,
+    traces,
+    { ...LAYOUT, ...layout, xaxis: { ...AXIS, ...layout.xaxis }, yaxis: { ...AXIS, ...layout.yaxis } },
+    { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] },
+  );
 
 // The distinct settings of some keys among runs, in a natural order, each with its runs.
 const grouped = (runs, keys) => {

@@ -1,8 +1,18 @@
 // All studies in a line each, and all their runs in one table: where a report of several studies begins.
-const EVERYTHING = { overview: true, name: "All runs", factors: [], by_strength: [], findings: {}, differing: [], metrics: [] };
+const EVERYTHING = {
+  overview: true,
+  name: "All runs",
+  factors: [],
+  by_strength: [],
+  findings: {},
+  differing: [],
+  metrics: [],
+};
 
 const everything = () => {
-  const runs = data.studies.flatMap((study) => study.runs.map((run) => ({ ...run, settings: { ...run.settings, study: study.name } })));
+  const runs = data.studies.flatMap((study) =>
+    study.runs.map((run) => ({ ...run, settings: { ...run.settings, study: study.name } })),
+  );
   const varied = [...new Set(["study", ...data.studies.flatMap((study) => study.varied)])].slice(0, 12);
   return { ...EVERYTHING, varied, differing: varied, runs };
 };
@@ -20,11 +30,48 @@ const bestOf = (study) => {
   return [words(metric), "", spread];
 };
 
-const studiesSection = () => element("section", { id: "overview" }, element("h3", {}, `${data.studies.length} studies`), element("div", { class: "wide" }, element("table", {},
-  element("thead", {}, element("tr", {}, ["study", "runs", "", "best setting", "mean ± std over seeds"].map((text) => element("th", {}, text)))),
-  element("tbody", {}, data.studies.map((study) => {
-    const [metric, name, value] = bestOf(study);
-    const open = () => { location.hash = encodeURIComponent(study.name); };
-    const cells = [study.name, String(study.runs.length), metric, name, value];
-    return element("tr", { tabindex: 0, onclick: open, onkeydown: (event) => { if (event.key === "Enter") open(); } }, cells.map((cell) => element("td", {}, cell)));
-  })))));
+const studiesSection = () =>
+  element(
+    "section",
+    { id: "overview" },
+    element("h3", {}, `${data.studies.length} studies`),
+    element(
+      "div",
+      { class: "wide" },
+      element(
+        "table",
+        {},
+        element(
+          "thead",
+          {},
+          element(
+            "tr",
+            {},
+            ["study", "runs", "", "best setting", "mean ± std over seeds"].map((text) => element("th", {}, text)),
+          ),
+        ),
+        element(
+          "tbody",
+          {},
+          data.studies.map((study) => {
+            const [metric, name, value] = bestOf(study);
+            const open = () => {
+              location.hash = encodeURIComponent(study.name);
+            };
+            const cells = [study.name, String(study.runs.length), metric, name, value];
+            return element(
+              "tr",
+              {
+                tabindex: 0,
+                onclick: open,
+                onkeydown: (event) => {
+                  if (event.key === "Enter") open();
+                },
+              },
+              cells.map((cell) => element("td", {}, cell)),
+            );
+          }),
+        ),
+      ),
+    ),
+  );

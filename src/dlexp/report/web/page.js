@@ -5,17 +5,38 @@ let waiting = [];
 const later = (draw) => waiting.push(draw);
 
 const initial = (study) => ({
-  figure: study.metrics[0] ?? "", shade: "", heat: study.by_strength.slice(0, 2), filters: {}, search: "", hidden: new Set(), sort: { name: "run", down: false },
-  metric: "both", by: study.by_strength[0] ?? "", axis: "epoch", table: "curves", log: false, each: false, splits: { train: true, validation: false, test: true },
-  run: study.runs.length === 1 ? study.runs[0].path : "", one: "", other: "", matrix: "shares", norm: "l2",
+  figure: study.metrics[0] ?? "",
+  shade: "",
+  heat: study.by_strength.slice(0, 2),
+  filters: {},
+  search: "",
+  hidden: new Set(),
+  sort: { name: "run", down: false },
+  metric: "both",
+  by: study.by_strength[0] ?? "",
+  axis: "epoch",
+  table: "curves",
+  log: false,
+  each: false,
+  splits: { train: true, validation: false, test: true },
+  run: study.runs.length === 1 ? study.runs[0].path : "",
+  one: "",
+  other: "",
+  matrix: "shares",
+  norm: "l2",
 });
 
 const address = () => {
-  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; } // a lone % is no address
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  } // a lone % is no address
 };
 
 // The study that the address names; without one, all of them where there are several.
-const current = () => data.studies.find((study) => study.name === address()) ?? (data.studies.length > 1 ? everything() : data.studies[0]);
+const current = () =>
+  data.studies.find((study) => study.name === address()) ?? (data.studies.length > 1 ? everything() : data.studies[0]);
 
 // What somebody chose stays, as long as the study has it: a page that follows runs may begin before there is a figure.
 const stateOf = (study) => {
@@ -30,35 +51,79 @@ const stateOf = (study) => {
 };
 
 const reportedSection = (study) => {
-  const rows = study.runs.flatMap((run) => (run.reported ?? []).map(([key, reported, measured]) => [runName(study, run), key, reported, measured]));
+  const rows = study.runs.flatMap((run) =>
+    (run.reported ?? []).map(([key, reported, measured]) => [runName(study, run), key, reported, measured]),
+  );
   if (!rows.length || study.runs.length < 2) return null;
-  return element("section", { id: "reported" }, element("h3", {}, "Reported beside measured"), element("div", { class: "scroll" }, element("table", {},
-    element("thead", {}, element("tr", {}, ["run", "figure", "reported", "measured"].map((text, i) => element("th", { class: i > 1 ? "number" : "" }, text)))),
-    element("tbody", {}, rows.map(([run, key, ...values]) => element("tr", {}, element("td", {}, run), element("td", {}, words(key)), values.map((value) => element("td", { class: "number" }, String(number(value))))))))));
+  return element(
+    "section",
+    { id: "reported" },
+    element("h3", {}, "Reported beside measured"),
+    element(
+      "div",
+      { class: "scroll" },
+      tableOf(
+        ["run", "figure", "reported", "measured"],
+        rows.map(([run, key, ...values]) => [run, words(key), ...values.map((value) => String(number(value)))]),
+        2,
+      ),
+    ),
+  );
 };
 
 const contents = () => {
   const counts = {};
   for (const run of data.studies.flatMap((study) => study.runs)) counts[run.status] = (counts[run.status] ?? 0) + 1;
-  const told = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ");
-  document.getElementById("summary").textContent = `${told || "No runs here"}. ${data.live ? "Following; last read" : "Made"} ${data.generated}.`;
+  const told = Object.entries(counts)
+    .map(([status, count]) => `${count} ${status}`)
+    .join(", ");
+  document.getElementById("summary").textContent =
+    `${told || "No runs here"}. ${data.live ? "Following; last read" : "Made"} ${data.generated}.`;
   const list = document.getElementById("studies");
   const shown = list.querySelector("input")?.value ?? "";
   const chosen = current();
-  const all = data.studies.length > 1 ? [{ ...EVERYTHING, hash: "", runs: data.studies.flatMap((study) => study.runs) }] : [];
-  const buttons = [...all, ...data.studies].filter((study) => study.name.toLowerCase().includes(shown.toLowerCase())).map((study) => element("button", { "aria-current": String(study.name === chosen.name && Boolean(study.overview) === Boolean(chosen.overview)), onclick: () => { location.hash = study.hash ?? encodeURIComponent(study.name); } }, study.name, element("span", {}, String(study.runs.length))));
+  const all =
+    data.studies.length > 1 ? [{ ...EVERYTHING, hash: "", runs: data.studies.flatMap((study) => study.runs) }] : [];
+  const buttons = [...all, ...data.studies]
+    .filter((study) => study.name.toLowerCase().includes(shown.toLowerCase()))
+    .map((study) =>
+      element(
+        "button",
+        {
+          "aria-current": String(study.name === chosen.name && Boolean(study.overview) === Boolean(chosen.overview)),
+          onclick: () => {
+            location.hash = study.hash ?? encodeURIComponent(study.name);
+          },
+        },
+        study.name,
+        element("span", {}, String(study.runs.length)),
+      ),
+    );
   list.querySelectorAll("button").forEach((button) => button.remove());
-  if (data.studies.length > 8 && !list.querySelector("input")) list.append(element("input", { type: "search", placeholder: "find a study", "aria-label": "find a study", oninput: contents }));
+  if (data.studies.length > 8 && !list.querySelector("input"))
+    list.append(
+      element("input", {
+        type: "search",
+        placeholder: "find a study",
+        "aria-label": "find a study",
+        oninput: contents,
+      }),
+    );
   list.append(...buttons);
 };
 
 // Everything is made anew: the control that has the focus is found again by its section and its name.
 const remembered = () => {
-  const active = document.activeElement, section = active?.closest?.("section")?.id;
+  const active = document.activeElement,
+    section = active?.closest?.("section")?.id;
   if (!section) return () => {};
-  const name = active.getAttribute("aria-label"), run = active.dataset.run, end = active.selectionEnd;
+  const name = active.getAttribute("aria-label"),
+    run = active.dataset.run,
+    end = active.selectionEnd;
   return () => {
-    const again = [...document.querySelectorAll(`#${section} [aria-label], #${section} [data-run]`)].find((each) => (run ? each.dataset.run === run : name && each.getAttribute("aria-label") === name));
+    const again = [...document.querySelectorAll(`#${section} [aria-label], #${section} [data-run]`)].find((each) =>
+      run ? each.dataset.run === run : name && each.getAttribute("aria-label") === name,
+    );
     again?.focus({ preventScroll: true });
     if (again?.type === "search") again.setSelectionRange(end, end);
   };
@@ -68,27 +133,55 @@ const remembered = () => {
 const render = (focus) => {
   const study = current();
   contents();
-  const place = document.getElementById("study"), scrolls = [...place.querySelectorAll(".scroll")].map((each) => each.scrollTop), top = window.scrollY;
+  const place = document.getElementById("study"),
+    scrolls = [...place.querySelectorAll(".scroll")].map((each) => each.scrollTop),
+    top = window.scrollY;
   place.querySelectorAll("[data-plot]").forEach((each) => Plotly.purge(each));
-  if (!study) { place.replaceChildren(element("p", {}, "No runs were found. dlexp train makes one.")); return; }
+  if (!study) {
+    place.replaceChildren(element("p", {}, "No runs were found. dlexp train makes one."));
+    return;
+  }
   const restore = remembered();
-  const state = stateOf(study), runs = filtered(study, state), drawn = runs.filter((run) => !state.hidden.has(run.path));
+  const state = stateOf(study),
+    runs = filtered(study, state),
+    drawn = runs.filter((run) => !state.hidden.has(run.path));
   waiting = [];
-  const sections = study.overview ? [studiesSection(), tableSection(study, state, runs), detailSection(study, state)] : [factorSection(study, state, drawn), curveSection(study, state, drawn), findingsSection(study, state), reportedSection(study), tableSection(study, state, runs),
-    detailSection(study, state), confusionSection(study, state, drawn), gradientSection(study, state, drawn),
-    study.boundary && element("section", { id: "boundary" }, element("h3", {}, "Decision boundaries"), element("img", { src: `data:image/png;base64,${study.boundary}`, alt: "decision boundaries of the runs" }))];
+  const sections = study.overview
+    ? [studiesSection(), tableSection(study, state, runs), detailSection(study, state)]
+    : [
+        factorSection(study, state, drawn),
+        curveSection(study, state, drawn),
+        findingsSection(study, state),
+        reportedSection(study),
+        tableSection(study, state, runs),
+        detailSection(study, state),
+        confusionSection(study, state, drawn),
+        gradientSection(study, state, drawn),
+        study.boundary &&
+          element(
+            "section",
+            { id: "boundary" },
+            element("h3", {}, "Decision boundaries"),
+            element("img", { src: `data:image/png;base64,${study.boundary}`, alt: "decision boundaries of the runs" }),
+          ),
+      ];
   place.replaceChildren(element("h2", {}, study.name), cards(study, state) ?? "", ...sections.filter(Boolean));
   waiting.forEach((draw) => draw());
-  place.querySelectorAll(".scroll").forEach((each, i) => { each.scrollTop = scrolls[i] ?? 0; });
+  place.querySelectorAll(".scroll").forEach((each, i) => {
+    each.scrollTop = scrolls[i] ?? 0;
+  });
   window.scrollTo(0, top);
   restore();
   if (focus === "details") document.getElementById("details")?.scrollIntoView({ block: "nearest" });
 };
 
-window.addEventListener("hashchange", () => { window.scrollTo(0, 0); render(); });
+window.addEventListener("hashchange", () => {
+  window.scrollTo(0, 0);
+  render();
+});
 render();
 
-// A page that follows runs asks for live.js, which is beside it, again and again: no server, and it opens from disk too.
+// A page that follows runs asks for live.js, which is beside it, again and again: no server; it opens from disk too.
 window.update = (newer) => {
   if (newer.generated === data.generated && newer.live === data.live) return;
   data = newer;
@@ -96,8 +189,15 @@ window.update = (newer) => {
 };
 const follow = () => {
   if (!data.live) return;
-  const again = (script) => { script.remove(); setTimeout(follow, 2000); };
-  const script = element("script", { src: `live.js?${Date.now()}`, onload: () => again(script), onerror: () => again(script) });
+  const again = (script) => {
+    script.remove();
+    setTimeout(follow, 2000);
+  };
+  const script = element("script", {
+    src: `live.js?${Date.now()}`,
+    onload: () => again(script),
+    onerror: () => again(script),
+  });
   document.head.append(script);
 };
 follow();

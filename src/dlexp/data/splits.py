@@ -1,0 +1,126 @@
+"""From published samples to train, validation and test splits, and the numbers that normalize their inputs."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from dlexp.data.augmentation import check as check_augmentation
+from dlexp.data.source import Samples, Source, Splits
+from dlexp.errors import UserError
+from dlexp.schema import Count, Fraction, Positive, Seed
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The keys that every dataset has beside its own: how it is split, cut and normalized."""
+
+    test_to_train_ratio: Positive | None = None
+    stratified: bool = True
+    split_seed: Seed = 0
+    validation_fraction: Fraction = 0.0
+    normalization: Literal["none", "unit", "standard", "given"] = "none"
+    mean: float | tuple[float, ...] | None = None
+    deviation: Positive | tuple[Positive, ...] | None = None
+    train_size: Count | None = None
+    test_size: Count | None = None
+    positive_class: str | None = None
+    augmentation: Annotated[tuple[Any, ...], check_augmentation] = ()
+
+
+def split(published: Splits, preparation: Preparation) -> tuple[dict[str, Samples], dict[str, np.ndarray]]:
+    """Return the samples of train, validation (where asked for) and test, and the indices they were taken at.
+
+    Train and test are as published, or, with `test_to_train_ratio` r, n·r / (1 + r) of all n samples are test.
+    Validation and the subset sizes are taken from these afterwards. Everything repeats with `split_seed`.
+    Raises UserError for sizes that the data cannot give.
+    """
+    pools = dict(published)
+    ratio = preparation.test_to_train_ratio
+    if ratio is None and "all" in pools:
+        raise UserError("dataset.test_to_train_ratio=null: nobody published a split of this dataset; take 0.2, say.")
+    if ratio is not None:
+        parts = pools.values()
+        pool = Samples(np.concatenate([p.inputs for p in parts]), np.concatenate([p.targets for p in parts]))
+        everything = np.arange(len(pool.targets))
+        size = round(len(everything) * ratio / (1 + ratio))
+        train, test = _part(everything, pool.targets, size, preparation, "test_to_train_ratio", ratio)
+        pools = {"train": pool, "test": pool}
+    else:
+        train, test = (np.arange(len(pools[name].targets)) for name in ("train", "test"))
+
+    train = _cut(train, pools["train"].targets, preparation.train_size, preparation, "train_size")
+    test = _cut(test, pools["test"].targets, preparation.test_size, preparation, "test_size")
+    indices = {"train": train, "test": test}
+    if preparation.validation_fraction > 0:
+        fraction = preparation.validation_fraction
+        size = max(1, round(len(train) * fraction))
+        train, validation = _part(train, pools["train"].targets, size, preparation, "validation_fraction", fraction)
+        indices = {"train": train, "validation": validation, "test": test}
+    splits = {}
+    for name, chosen in indices.items():
+        pool = pools["test" if name == "test" else "train"]
+        whole = len(chosen) == len(pool.targets)  # then it stays memory-mapped
+        splits[name] = pool if whole else Samples(pool.inputs[chosen], pool.targets[chosen])
+    return splits, indices
+
+
+def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation, float64 (channels,) or (features,), that normalize inputs: (x − mean) / deviation.
+
+    They come from train alone; `given` ones are of inputs in the unit interval, for images. Constant features are
+    only centred. Raises UserError where `given` lacks its numbers or has too many.
+    """
+    size = source.input_shape[0]
+    train = train if train.ndim == 4 else np.moveaxis(train, 1, -1)  # channels last, as images are
+    images = len(source.input_shape) == 3
+    unit = source.largest if images else 1.0
+    zeros, ones = np.zeros(size), np.ones(size)
+    if preparation.normalization == "given":
+        return unit * _given(preparation.mean, "mean", size), unit * _given(preparation.deviation, "deviation", size)
+    for key in ("mean", "deviation"):
+        if getattr(preparation, key) is not None:
+            raise UserError(f"dataset.{key} is used with dataset.normalization=given only; set it so, or {key}=null.")
+    if preparation.normalization == "none":
+        return zeros, ones
+    if preparation.normalization == "unit" and images:
+        return zeros, unit * ones
+    columns = train.reshape(-1, size)
+    if preparation.normalization == "unit":
+        low, high = columns.min(0), columns.max(0)
+        with np.errstate(over="ignore"):
+            return low.astype(float), np.where(high > low, high - low, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever divides by them looks at them
+        mean, deviation = columns.mean(0, dtype=np.float64), columns.std(0, dtype=np.float64)
+    varies = columns.max(0) > columns.min(0)  # rounding may give a constant a deviation of 1e-17
+    return mean, np.where(varies & (deviation > 0), deviation, 1.0)
+
+
+def _part(
+    indices: np.ndarray, targets: np.ndarray, size: int, preparation: Preparation, key: str, value: float
+) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split
+
+    stratify = targets[indices] if preparation.stratified and targets.ndim == 1 else None  # values have no strata
+    try:
+        rest, part = train_test_split(indices, test_size=size, stratify=stratify, random_state=preparation.split_seed)
+    except ValueError as error:
+        raise UserError(f"dataset.{key}={value:g} cannot be: {error} (dataset.stratified=false may help)") from None
+    return np.sort(rest), np.sort(part)
+
+
+def _cut(indices: np.ndarray, targets: np.ndarray, size: int | None, preparation: Preparation, key: str) -> np.ndarray:
+    if size is None or size == len(indices):
+        return indices
+    if size > len(indices):
+        raise UserError(f"dataset.{key}={size}: there are only {len(indices)} samples.")
+    return _part(indices, targets, size, preparation, key, size)[1]
+
+
+def _given(value: float | tuple[float, ...] | None, key: str, size: int) -> np.ndarray:
+    if value is None:
+        raise UserError(f"dataset.{key} is not set, but dataset.normalization=given needs it.")
+    values = np.atleast_1d(np.asarray(value, float))
+    if values.size not in (1, size):
+        raise UserError(f"dataset.{key}={value}: needs 1 number or {size}, one for each channel or feature.")
+    return np.broadcast_to(values, (size,)).copy()

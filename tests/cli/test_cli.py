@@ -1,0 +1,244 @@
+"""The command line: what is typed right works, what is typed wrong is named, and exit codes tell."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import only_run, start, train
+
+from dlexp.main import main
+from dlexp.cli.verbs import VERBS
+
+MISTAKES = {  # arguments of train: what the message must hold
+    "epoch=3": "There is no key epoch. Did you mean epochs?",
+    "lr=0.1": "Did you mean optimizer.lr?",
+    "hidden_sizes=[3]": "Did you mean model.hidden_sizes?",
+    "model.hiden_sizes=[3]": "There is no key model.hiden_sizes in model=mlp. Did you mean model.hidden_sizes?",
+    "+model.widht=3": "There is no model.widht.",
+    "+dataset.train_sise=3": "Did you mean train_size",
+    "optimizer.momentum=0.9": "There is no key optimizer.momentum in optimizer=adam.",
+    "model=mpl": "model=mpl: there is no such model. Did you mean mlp?",
+    "dataset=null": "dataset=null: leave it out, or choose one of",
+    "dataset=cifar": "Did you mean cifar10?",
+    "experiment=dl_hw3/ex7": "Did you mean dl_hw3/ex07_iris or",
+    "optimizer.name=sgdd": "Did you mean sgd?",
+    "optimizer.lr=fast": "optimizer.lr=fast must be a finite number.",
+    "optimizer.lr=-1": "optimizer.lr=-1.0: must be above 0.",
+    "optimizer.lr=nan": "optimizer.lr=nan must be a finite number.",
+    "optimizer.betas=[0.9]": "must be two numbers",
+    "epochs=-1": "epochs=-1: must be at least 0.",
+    "seed=18446744073709551616": "must be at most",
+    "threads=100000": "must be at most 1024",
+    "imports=['']": "not the name of a module",
+    "model=layers model.layers=[flatten,{output:3}]": "output takes no arguments",
+    "model.batch_norm=true batch_size=1": "batch norm cannot take the variance of one",
+    "scheduler=one_cycle batch_size=full epochs=10 scheduler.pct_start=0.1": "leaves none for lr to rise in",
+    "optimizer=adagrad optimizer.initial_accumulator_value=1e300": "must be within ±3.4e+38",
+    "-m --config x": "cannot start from --config",
+    "-m seed=interval(1,2)": "cannot be swept",
+    "-m seed=range(1,2,0)": "cannot be swept",
+    "-m seed=range(1,1000000000)": "gives more than 100,000 values",
+    "-m seed=range(1000) batch_size=range(1,1000)": "That would be 999,000 jobs",
+    "--dry-rnu": "Did you mean --dry-run?",
+    "seed=${nope}": "seed: Interpolation key 'nope' not found",
+    "seed=" + "[" * 99 + "]" * 99: "is nested too deeply",
+    "epochs=" + "1" * 5000: "is not of the form key=value",
+    "model.activation=" + "x" * 5000: "x…",
+    "++dataset.augmentation.new=1": "There is no key dataset.augmentation.new",
+    "@seed=1": "write key=value or group=option",
+    "--config /dev/null": "is not the config of a run",
+    "epochs=2.5": "epochs=2.5 must be an integer.",
+    "epochs=true": "epochs=true must be an integer.",
+    "epochs=": "must be an integer",
+    "batch_size=half": "batch_size=half must be an integer or full.",
+    "deterministic=1": "deterministic=1 must be true or false.",
+    "precision=float16": "is not one of float32, float64, bfloat16",
+    "device=gpu": "must be auto, cpu, cuda or cuda:N",
+    "device=cuda:99": "CUDA devices here. Use device=cpu",
+    "name=../x": "name=../x: must be a relative path",
+    "model.dropout=1": "must be below 1",
+    "model.activation=rleu": "there is no rleu. Did you mean relu?",
+    "model.hidden_sizes=5": "must be a list, each an integer",
+    "model.hidden_sizes=[a]": "model.hidden_sizes[0]=a must be an integer.",
+    "early_stopping.patience=3": "set dataset.validation_fraction=0.1",
+    "early_stopping.monitor=test/loss": "would choose a model by its test results",
+    "dataset.test_to_train_ratio=null": "nobody published a split",
+    "dataset.train_size=1000": "there are only 125 samples",
+    "dataset.validation_fraction=0.01": "cannot be: ",
+    "dataset.normalization=given": "dataset.mean is not set",
+    "dataset.mean=1": "is used with dataset.normalization=given only",
+    "loss=nll": "end the model in log_softmax, or take loss=cross_entropy",
+    "model=cifar_cnn dataset=iris": "it wants images",
+    "model=mnist_cnn dataset=digits loss=cross_entropy": "take loss=nll, or drop log_softmax",
+    "model=layers model.layers=[flatten,output,softmax]": "drop the softmax",
+    "model=layers model.layers=[{linear:5}]": "the dataset has 3 classes",
+    "model=layers model.layers=[{linear:{size:5}}]": "The layer linear has no size.",
+    "model=layers model.layers=[3]": "3 is neither a name nor one 'name: arguments'",
+    "model.init=he_norm": "Did you mean he_normal",
+    "model.init={uniform:[1,2,3]}": "uniform takes 2 values, not 3",
+    "model.init={weight:{constant:x}}": "model.init.value=x must be a finite number",
+    "model.init={bias:he_normal}": "there is no such model.init",
+    "model.init={weight:{explicit:[[[1]]]}}": "layer 0 have shape (1, 1), the layer has (16, 4)",
+    "batch_size=31 model.batch_norm=true": "makes a batch of one of 125 samples",
+    "optimizer=sgd optimizer.nesterov=true": "needs optimizer.momentum above 0",
+    "epochs=1,2": "that is a sweep, `dlexp train -m`",
+    "epochs=[": "is not of the form key=value",
+    "epochs": "is not of the form key=value",
+    "hydra.run.dir=x": "settings of Hydra itself cannot be changed",
+    "imports=[nope]": "no module nope",
+    "--config nope.yaml": "nope.yaml cannot be read",
+}
+
+
+@pytest.mark.parametrize("arguments", MISTAKES)
+def test_a_mistake_is_named_and_leaves_nothing(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *arguments.split()]) == 2
+    output, errors = capsys.readouterr()
+    assert errors.startswith("dlexp: ") and MISTAKES[arguments] in errors
+    assert "Traceback" not in errors and output == ""
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["trian"], 2, "Did you mean train?"),
+        (["list", "modles"], 2, "Did you mean model"),
+        (["data", "fetch", "mnits"], 2, "Did you mean mnist or"),
+        (["data", "verify", "mnist"], 2, "Run `dlexp data fetch mnist`"),
+        (["resume", "nowhere"], 2, "nowhere is not a run"),
+        (["evaluate", "nowhere"], 2, "nowhere is not a run"),
+        (["summary", "model=mpl"], 2, "Did you mean mlp?"),
+    ],
+)
+def test_other_verbs_name_mistakes_too(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    assert message in capsys.readouterr().err
+
+
+def test_help_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert capsys.readouterr().out.strip().startswith("dlexp train")
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as end:
+            main([verb, "--help"])
+        assert end.value.code == 0
+        assert capsys.readouterr().out.strip().startswith(f"dlexp {verb}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "runs"],
+        ["train", "epoch=3"],
+        ["train", "optimizer.lr=x"],
+        ["train", "model.activation=rleu"],
+    ],
+)
+def test_torch_is_imported_only_to_train(arguments: list[str]) -> None:
+    program = f"import sys; from dlexp.cli.main import main; main({arguments}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+def test_list_shows_groups_options_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train()
+    for arguments, expected in (
+        (["list"], "optimizer: adagrad, adam"),
+        (["list", "models"], "cifar_cnn"),
+        (["list", "experiments"], "dl_hw3/ex07_iris"),
+        (["list", "runs"], str(run.path)),
+        (["data", "list"], "not fetched"),
+    ):
+        assert main(arguments) == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_summary_counts_layers_without_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "model=cifar_cnn"]) == 0
+    output = capsys.readouterr().out
+    assert "256 × 4 × 4" in output and "4,195,328" in output  # 4096 · 1024 + 1024
+    assert main(["summary", "dataset=mnist", "model.hidden_sizes=[256,128]"]) == 0
+    assert f"{784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10:,} parameters" in capsys.readouterr().out
+
+
+def test_train_evaluate_and_resume_of_a_finished_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "epochs=3", "dataset.validation_fraction=0.2"]) == 0
+    output = capsys.readouterr().out
+    run = only_run()
+    assert str(run.path) in output and "131 parameters" in output
+    assert main(["evaluate", str(run.path)]) == 0
+    accuracy = run.read_json("result.json")["final"]["test"]["accuracy"]
+    assert f"{accuracy:.4f}" in capsys.readouterr().out
+    assert main(["evaluate", str(run.path), "--best"]) == 0
+    before = {file: file.stat().st_mtime_ns for file in run.path.rglob("*")}
+    assert main(["resume", str(run.path)]) == 0
+    assert "is finished" in capsys.readouterr().out
+    assert before == {file: file.stat().st_mtime_ns for file in run.path.rglob("*")}
+
+
+def test_a_saved_config_repeats_the_run() -> None:
+    first = train("model.dropout=0.2", "epochs=3")
+    assert main(["train", "--config", str(first.path / "config.yaml"), "name=again"]) == 0
+    again = only_run(Path("outputs/again"))
+    assert first.read_json("result.json")["final"] == again.read_json("result.json")["final"]
+    hashes = [run.read_json("environment.json")["initial_weights_sha256"] for run in (first, again)]
+    assert hashes[0] == hashes[1]
+
+
+def test_a_model_in_python_and_a_config_of_the_users_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my_models.py").write_text(
+        "from __future__ import annotations\nfrom torch import nn\n\n"
+        "def wide(width: int = 8, *, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:\n"
+        "    return nn.Sequential(nn.Linear(input_shape[0], width), nn.ReLU(), nn.Linear(width, num_classes))\n"
+    )
+    chosen = ["imports=[my_models]", "model=custom", "model.name=wide"]
+    assert main(["train", "epochs=2", *chosen, "+model.width=5"]) == 0
+    assert "43 parameters" in capsys.readouterr().out
+    assert main(["resume", str(only_run().path), "epochs=3"]) == 0
+    assert main(["train", *chosen, "+model.widht=5"]) == 2
+    assert "There is no model.widht. Did you mean width?" in capsys.readouterr().err
+    Path("conf/model").mkdir(parents=True)
+    Path("conf/model/narrow.yaml").write_text("name: mlp\nhidden_sizes: [2]\n")
+    assert main(["summary", "model=narrow"]) == 0
+    assert "19 parameters" in capsys.readouterr().out
+
+
+def test_the_command_is_quiet_in_a_pipe_that_closes() -> None:
+    process = start("list", "dataset")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 0
+
+
+def test_environment_tells_where_a_run_came_from() -> None:
+    environment = json.loads((train().path / "environment.json").read_text())
+    for key in ("command", "torch", "device", "threads", "data_sha256", "split_sha256", "initial_weights_sha256"):
+        assert environment[key], key
+
+
+@pytest.mark.parametrize("how", ["own", "brought", "installed"])
+def test_a_run_imports_what_is_the_user_s_own_and_nothing_it_brings(
+    how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.py").write_text(
+        "import torch\n\ndef wide(*, input_shape, num_outputs):\n    return torch.nn.Linear(4, num_outputs)\n"
+    )
+    command = ["train", "imports=[mine]", "model=custom", "model.name=wide", "epochs=2", "stop_at=1"]
+    assert main(command) == 0
+    (run,) = Path("outputs").glob("*/*")
+    Path("installed").mkdir()
+    path = Path("mine.py").rename(Path({"own": ".", "brought": str(run), "installed": "installed"}[how], "mine.py"))
+    monkeypatch.syspath_prepend(path.parent.absolute())
+    code = main(["resume", str(run)])
+    assert code == (0 if how == "own" else 2)
+    assert how == "own" or "which is no module of yours" in capsys.readouterr().err
+    if how == "installed":
+        assert main(["resume", str(run), "imports=[mine]"]) == 0

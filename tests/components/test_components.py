@@ -1,0 +1,148 @@
+"""Every registered component, met by the same tests: a new one is covered the moment it is registered."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import SMALL_CNN, resume, train
+from test_resume import assert_same_end
+
+from dlexp.config.composition import options
+from dlexp.config.config import load_config
+from dlexp.config.schema import configurable
+from dlexp.data import preparation as data
+from dlexp.data.datasets import DATASETS
+from dlexp.models.layers import LAYERS
+from dlexp.training.build import REGISTRIES, Job, build, check
+
+EMBEDDED = [name for name, builder in DATASETS.builders.items() if builder().embedded]
+COMPONENTS = [(group, name) for group, registry in REGISTRIES.items() for name in registry.builders]
+TRAINED = [(group, name) for group, name in COMPONENTS if group != "identity"]  # those have tests of their own
+CHOICES = {  # what else must be chosen for a component to fit
+    ("loss", "nll"): ["model=layers", "model.layers=[{linear: 8}, activation, output, log_softmax]"],
+    ("loss", "binary_cross_entropy"): ["dataset=breast_cancer"],
+    ("loss", "output_matching"): ["experiment=dl_hw3/ex03_max_pooling"],
+    ("model", "layers"): ["dataset=digits", *SMALL_CNN],
+    ("optimizer", "sgd"): ["optimizer.momentum=0.9"],
+}
+
+
+def job_with(group: str, name: str, *overrides: str) -> Job:
+    return build(check(load_config([f"{group}={name}", *CHOICES.get((group, name), []), *overrides])))
+
+
+@pytest.mark.parametrize(("group", "name"), COMPONENTS)
+def test_its_yaml_has_every_argument_of_its_builder(group: str, name: str) -> None:
+    content = yaml.safe_load(options(group)[name].read_text())
+    assert content.pop("name") == name
+    assert content.keys() == configurable(REGISTRIES[group].builders[name]).keys()
+    bound = REGISTRIES[group].bind({"name": name, **content})
+    if group not in ("model",):  # a model's YAML is an example; the others state the builder's own defaults
+        assert bound == REGISTRIES[group].bind({"name": name})
+
+
+@pytest.mark.parametrize(("group", "name"), TRAINED)
+def test_it_steps_and_survives_resume(group: str, name: str) -> None:
+    overrides = [f"{group}={name}", *CHOICES.get((group, name), []), "batch_size=32", "epochs=3", "trace_steps=0"]
+    whole = train(*overrides, "name=whole")
+    stopped = train(*overrides, "stop_at=1", "name=stopped")
+    assert_same_end(whole, resume(stopped))
+    losses = [row["train/loss"] for row in whole.read_table("metrics.csv")]
+    assert len(set(losses)) == 3, "the weights did not move"
+
+
+@pytest.mark.parametrize(("group", "name"), [c for c in COMPONENTS if c[0] in ("model", "optimizer", "loss")])
+def test_it_overfits_a_batch(group: str, name: str) -> None:
+    overrides = ["batch_size=full", "dataset.normalization=standard", "deterministic=false"]
+    if name != "output_matching":  # which has two samples only
+        overrides.append("dataset.train_size=12")
+    if group != "optimizer":
+        overrides.append("optimizer.lr=0.02")
+    job = job_with(group, name, *overrides)
+    ((inputs, targets),) = job.batches.serve("train", 12)
+    for _ in range(600):
+        loss = job.loss.function(job.model(inputs), targets)
+        job.optimizer.zero_grad()
+        loss.backward()
+        job.optimizer.step()
+    measured = job.measure.total(job.model.eval()(inputs), targets).item() / len(targets)
+    assert measured == 1 if job.measure.higher_is_better else measured < 1e-3
+
+
+@pytest.mark.parametrize("name", DATASETS.builders)
+def test_a_dataset_says_what_it_is_and_its_yaml_binds(name: str) -> None:
+    content = yaml.safe_load(options("dataset")[name].read_text())
+    assert content["name"] == name
+    keys = configurable(data.Preparation).keys() | configurable(DATASETS.find(name)).keys()
+    assert content.keys() - {"name"} == keys
+    source = data.source_of(data.bind(content))
+    assert len(source.input_shape) in (1, 3)
+    assert len(set(source.class_names)) >= 2 or len(set(source.value_names)) >= 1
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_an_embedded_dataset_is_as_it_says(name: str) -> None:
+    loss = "cross_entropy" if DATASETS.find(name)().class_names else "mse"
+    job = build(check(load_config([f"dataset={name}", "model.hidden_sizes=[]", f"loss={loss}"])))
+    inputs, targets = next(job.batches.serve("train", 4))
+    assert inputs.shape == (4, *job.source.input_shape) and inputs.dtype == torch.float32
+    if job.source.class_names:
+        assert targets.dtype == torch.int64 and targets.max() < len(job.source.class_names)
+    else:
+        assert targets.dtype == torch.float32 and targets.shape == (4, len(job.source.value_names))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_can_stand_in_a_list(layer: str) -> None:
+    arguments = {
+        "linear": "{linear: 4}",
+        "maxout": "{maxout: 4}",
+        "conv1d": "{conv1d: {out_channels: 2, kernel_size: 3}}",
+        "max_pool1d": "{max_pool1d: 2}",
+        "avg_pool1d": "{avg_pool1d: 2}",
+        "unflatten": "{unflatten: {dim: 1, unflattened_size: [4, 16]}}",
+        "sum": "{sum: [[relu], [negate, relu]]}",
+        "concatenate": "{concatenate: [[tanh], [{conv2d: {out_channels: 2, kernel_size: 1}}, relu]]}",
+        **{
+            f"{kind}conv2d": f"{{{kind}conv2d: {{out_channels: 2, kernel_size: 3}}}}"
+            for kind in ("", "separable_", "low_rank_")
+        },
+        **{name: f"{{{name}: 2}}" for name in ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")},
+    }
+    rows = "flatten, {unflatten: {dim: 1, unflattened_size: [4, 16]}}, "
+    flat = ("linear", "maxout", "batch_norm1d", "softmax", "log_softmax", "unflatten")
+    before = "flatten, " if layer in flat else rows if layer.endswith("1d") else ""
+    layers = f"[{before}{arguments.get(layer, layer)}, flatten, output]"
+    job = build(check(load_config(["dataset=digits", "model=layers", f"model.layers={layers}", "model.init=uniform"])))
+    assert any(type(module).__name__.lower() == layer.replace("_", "") for module in job.model)
+
+
+def test_every_option_of_every_group_composes() -> None:
+    for group in (*REGISTRIES, "dataset", "experiment"):
+        for name in options(group):
+            overrides = [f"{group}={name}"] + (["model.name=mlp"] if name == "custom" else [])
+            check(load_config(overrides))
+
+
+def test_runtime_facts_are_not_config_keys() -> None:
+    for registry in REGISTRIES.values():
+        for builder in registry.builders.values():
+            facts = {p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
+            assert facts <= {"input_shape", "num_outputs", "parameters", "optimizer", "epochs", "steps_per_epoch"}
+
+
+def test_conf_has_no_option_without_a_builder() -> None:
+    for group, registry in REGISTRIES.items():
+        for name, path in options(group).items():
+            content = yaml.safe_load(path.read_text())
+            chosen = content.get(group, content)["name"] if isinstance(content.get(group, content), dict) else None
+            assert chosen in (*registry.builders, "???"), (group, name)
+    assert set(options("dataset")) == set(DATASETS.builders)
+
+
+def test_the_configs_are_those_of_this_checkout() -> None:
+    from dlexp.config.composition import shipped_configs
+
+    assert shipped_configs().samefile(Path(__file__).parents[1] / "conf")

@@ -1,0 +1,102 @@
+"""Augmentations: what each does to images it can be seen in; evaluation is left alone, and resume holds."""
+
+import pytest
+import torch
+from conftest import SMALL_CNN, resume, train
+from test_resume import assert_same_end
+
+from dlexp.main import main
+from dlexp.config.config import load_config
+from dlexp.data.augmentation import AUGMENTATIONS
+from dlexp.training.build import build, check
+
+IMAGES = torch.arange(1.0, 49.0).view(1, 3, 4, 4).expand(500, 3, 4, 4)
+
+
+def changed(choice: object, images: torch.Tensor = IMAGES) -> torch.Tensor:
+    torch.manual_seed(0)
+    result = AUGMENTATIONS.build(AUGMENTATIONS.bind_choice(choice))(images)
+    assert result.shape == images.shape and result.dtype == images.dtype
+    return result
+
+
+def shares(result: torch.Tensor, expected: list[torch.Tensor]) -> list[float]:
+    counts = [sum(torch.equal(image, one) for image in result) for one in expected]
+    assert sum(counts) == len(result), "an image is none of the expected"
+    return [count / len(result) for count in counts]
+
+
+def test_flips_half_of_the_images() -> None:
+    assert shares(changed("horizontal_flip"), [IMAGES[0], IMAGES[0].flip(2)]) == pytest.approx([0.5, 0.5], abs=0.07)
+    assert torch.equal(changed({"horizontal_flip": 1}), IMAGES.flip(3))
+
+
+def test_rotates_by_each_quarter_turn() -> None:
+    expected = [IMAGES[0].rot90(turns, (1, 2)) for turns in range(4)]
+    assert shares(changed("rotate90"), expected) == pytest.approx([0.25] * 4, abs=0.07)
+
+
+def test_shifts_by_every_offset_and_fills_with_black() -> None:
+    expected = []
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            rolled = IMAGES[0].roll((down, right), (1, 2)).clone()
+            if down:
+                rolled[:, 0 if down > 0 else -1] = 0
+            if right:
+                rolled[:, :, 0 if right > 0 else -1] = 0
+            expected.append(rolled)
+    assert shares(changed({"shift": 1}), expected) == pytest.approx([1 / 9] * 9, abs=0.06)
+
+
+def test_brightness_is_one_factor_an_image() -> None:
+    factors = changed({"brightness": 0.3}) / IMAGES
+    torch.testing.assert_close(factors.amin((1, 2, 3)), factors.amax((1, 2, 3)))
+    assert 0.7 <= factors.min() < 0.72 and 1.28 < factors.max() <= 1.3
+
+
+def test_a_crop_of_the_whole_changes_nothing_and_others_stay_inside() -> None:
+    torch.testing.assert_close(changed({"random_resized_crop": {"smallest": 1, "stretch": 1}}), IMAGES)
+    result = changed("random_resized_crop")
+    assert result.min() >= 1 and result.max() <= 48 and not torch.allclose(result, IMAGES)
+
+
+def test_cutout_blacks_out_one_square() -> None:
+    black = changed({"cutout": 2}) == 0
+    assert torch.equal(black[:, 0], black[:, 1])
+    assert set(black[:, 0].sum((1, 2)).tolist()) == {1, 2, 4}  # in a corner, at an edge, inside
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS.builders)
+def test_it_survives_a_stop_at_any_epoch(name: str) -> None:
+    overrides = ["dataset=digits", "dataset.train_size=100", *SMALL_CNN, f"dataset.augmentation=[{name}]", "epochs=3"]
+    whole, stopped = train(*overrides, "name=whole"), train(*overrides, "name=stopped", "stop_at=2")
+    assert_same_end(whole, resume(stopped))
+    plain = train(*overrides, "dataset.augmentation=[]", "name=plain")
+    assert plain.read_json("result.json")["final"] != whole.read_json("result.json")["final"]
+
+
+def test_only_train_is_augmented_and_black_stays_black() -> None:
+    chosen = ["dataset=digits", "dataset.normalization=given", "dataset.mean=0.3", "dataset.deviation=0.5"]
+    job = build(check(load_config([*chosen, "dataset.augmentation=[{brightness: 0.5}]"])))
+    (augmented, _), (plain, _) = (
+        next(job.batches.serve_train(64, None, 0)),
+        next(job.batches.serve("train", 64)),
+    )
+    black = plain == plain.min()
+    torch.testing.assert_close(augmented[black], plain[black])
+    assert not torch.equal(augmented, plain)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset.augmentation=[shift]"], "is for images"),
+        (["dataset=digits", "dataset.augmentation=[rotate]"], "Did you mean rotate90?"),
+        (["dataset=digits", "dataset.augmentation=[{shift: 0}]"], "must be at least 1"),
+        (["dataset=noise", "dataset.shape=[1,8,9]", "dataset.augmentation=[rotate90]"], "needs square images"),
+    ],
+)
+def test_what_cannot_be_is_refused(overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *overrides]) == 2
+    assert message in capsys.readouterr().err

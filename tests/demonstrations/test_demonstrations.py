@@ -1,0 +1,117 @@
+"""What the course proves: both sides of every identity, the command that shows them, and that a wrong one is seen."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import only_run
+
+import dlexp
+from dlexp.cli.main import main
+from dlexp.config.composition import options
+from dlexp.demonstrations import IDENTITIES
+from dlexp.demonstrations.sides import Demonstration, Sides
+from dlexp.errors import JobError, UserError
+
+NAMES = [name for name in IDENTITIES.builders if name != "none"]
+SEEDED = [name for name in NAMES if "seed" in yaml.safe_load(options("identity")[name].read_text())]
+
+
+def demonstration(**options: object) -> Demonstration:
+    result = IDENTITIES.build(IDENTITIES.bind(options))
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_sides_are_equal(name: str) -> None:
+    sides = demonstration(name=name).sides
+    assert any(pair.tolerance is not None for pair in sides)
+    for pair in sides:
+        left, right = pair.numbers()
+        assert np.isfinite(left).all() and np.isfinite(right).all()
+        assert pair.tolerance is None or pair.difference <= pair.tolerance, pair.statement
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_they_are_equal_for_other_numbers_too(name: str) -> None:
+    first, other = demonstration(name=name).sides, demonstration(name=name, seed=7).sides
+    assert all(pair.tolerance is None or pair.difference <= pair.tolerance for pair in other)
+    assert any((a.numbers()[0] != b.numbers()[0]).any() for a, b in zip(first, other, strict=True)), "not drawn anew"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_shows_it(name: str) -> None:
+    assert any(f"override /identity: {name}\n" in path.read_text() for path in options("experiment").values())
+
+
+def test_the_command_prints_both_sides_and_leaves_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "experiment=dl_hw3/ex12_alexnet"]) == 0
+    printed = capsys.readouterr().out
+    assert "all parameters" in printed and printed.count("61,788,520") == 2
+    run = only_run()
+    assert run.status()["status"] == "finished"
+    assert run.read_json("result.json")["sides"][0]["difference"] == 0
+    assert main(["list", "runs"]) == 0
+    assert "finished" in capsys.readouterr().out
+    assert main(["resume", str(run.path)]) == 2
+    assert "nothing to go on with" in capsys.readouterr().err
+    assert main(["train", "--config", str(run.path / "config.yaml")]) == 0
+
+
+def test_trajectories_are_drawn() -> None:
+    run = dlexp.train(["experiment=dl_hw3/ex13_early_stopping_is_l2"])
+    assert (run.path / "trajectories.png").read_bytes().startswith(b"\x89PNG")
+    with (run.path / "trajectories.csv").open() as file:
+        curves = [row["curve"] for row in csv.DictReader(file)]
+    assert curves.count("gradient descent, a point a step") == 31
+
+
+def test_descent_meets_weight_decay_where_the_book_says() -> None:
+    """Where all λ are small against 1 / (τ ε), α = 1 / (τ ε): the relative difference falls with the eigenvalues."""
+    relative = []
+    for scale in (1.0, 0.1, 0.01):
+        near = demonstration(name="early_stopping_is_l2", eigenvalues=[scale, scale / 5]).sides[4]
+        relative.append(near.difference / np.abs(near.numbers()[0]).max())
+    assert relative[0] > 3 * relative[1] > 9 * relative[2] and relative[2] < 0.01
+
+
+def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "half_proofs.py").write_text(
+        "from dlexp.demonstrations.sides import Demonstration, Sides\n"
+        "def half_is_third(n: int = 1): return Demonstration([Sides('1/2 = 1/3', n / 2, n / 3)])\n"
+    )
+    (tmp_path / "conf" / "identity").mkdir(parents=True)
+    (tmp_path / "conf" / "identity" / "mine.yaml").write_text("name: half_is_third\nn: 1\n")
+    assert main(["train", "imports=[half_proofs]", "identity=mine"]) == JobError.exit_code
+    error = capsys.readouterr().err
+    assert "1/2 = 1/3: the sides differ by 0.17" in error and "1 of 1 statements do not hold" in error
+    assert only_run().status()["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["identity=dropout_ensemble", "identity.inputs=13"], "identity.inputs=13: must be at most 12"),
+        (["identity=early_stopping_is_l2", "identity.learning_rate=2"], "identity.learning_rate=2"),
+        (["identity=dropout"], "there is no such identity. Did you mean dropout_ensemble"),
+        (["identity=early_stopping_is_l2", "identity.eigenvalues=[1]"], "must be 2 values"),
+        (["identity=deep_linear", "identity.sizes=[]"], "needs two sizes or more"),
+        (["identity=several_labels", "identity.labels_on=7"], "identity.labels_on=7 is more than"),
+        (["identity=transposed_convolution", "identity.kernel_size=20"], "identity.kernel_size=20 is larger"),
+        (["identity=composed_convolution", "identity.side=1"], "identity.kernel_size=3 is larger"),
+        (["identity=layer_table", "identity.layers=[batch_norm1d]"], "no formula here for batch_norm1d"),
+        (["identity=layer_table", "identity.layers=[{linear: {out_features: 3}}]"], "no formula here for linear"),
+    ],
+)
+def test_wrong_options_are_named(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        dlexp.train(overrides)
+    assert message in str(error.value) and not Path("outputs").exists()
+
+
+def test_sides_of_different_shapes_are_no_identity() -> None:
+    with pytest.raises(AssertionError):
+        _ = Sides("", [1, 2], [1]).difference

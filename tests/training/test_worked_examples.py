@@ -1,0 +1,166 @@
+"""The exercises that are worked by hand: every number that a run traces, against the same steps written in NumPy."""
+
+import csv
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from conftest import resume, train
+from test_resume import assert_same_end
+
+from dlexp import load_run
+from dlexp.cli.main import main
+from dlexp.config.config import load_config
+from dlexp.errors import UserError
+from dlexp.runs.directory import RunDirectory
+from dlexp.training.build import check
+
+
+def traced(run: RunDirectory) -> dict[tuple[int, str, str], np.ndarray]:
+    """trace.csv as arrays: (step, what, name) → numbers in order."""
+    numbers = defaultdict(list)
+    with (run.path / "trace.csv").open() as file:
+        for row in csv.DictReader(file):
+            numbers[int(row["step"]), row["what"], row["name"]].append(float(row["value"]))
+    return {key: np.array(values) for key, values in numbers.items()}
+
+
+def run_as_it_is(name: str, *overrides: str) -> RunDirectory:
+    config = check(load_config([f"experiment={name}"]))
+    return train(f"experiment={name}", f"epochs={config.epochs}", *overrides)
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-z))
+
+
+def test_backpropagation_of_is_hw4_ex01() -> None:
+    weights = [
+        np.array(w)
+        for w in (
+            [[0.17, 0.37, 0.57], [0.26, 0.46, 0.46]],
+            [[7.15, 6.45], [7.25, 6.55], [7.35, 6.65]],
+            [[42.12, 42.32, 42.52], [42.22, 42.42, 42.62]],
+            [[1.16, 1.36]],
+        )
+    ]
+    biases = [np.array(b) for b in ([0.71, 0.62], [13.15, 13.25, 13.35], [1.12, 1.22], [-0.74])]
+    functions = [np.tanh, sigmoid, np.tanh, lambda z: np.maximum(z, 0)]
+    slopes = [lambda y: 1 - y**2, lambda y: y * (1 - y), lambda y: 1 - y**2, lambda y: (y > 0).astype(float)]
+    found = traced(run_as_it_is("is_hw4/ex01_backprop"))
+    for step, (x, target) in enumerate([([32, 11, 57], 7), ([6, 7, 6], 6)], 1):
+        values = [np.array(x, float)]
+        for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
+            z = w @ values[-1] + b
+            np.testing.assert_allclose(found[step, "activation", f"{2 * layer} Linear"], z, rtol=1e-12)
+            values.append(function(z))
+        assert found[step, "loss", ""] == pytest.approx((values[-1] - target) ** 2 / 2)
+        delta = values[-1] - target
+        for layer in (3, 2, 1, 0):
+            delta = delta * slopes[layer](values[layer + 1])
+            dw, db = np.outer(delta, values[layer]), delta
+            np.testing.assert_allclose(found[step, "gradient", f"{2 * layer}.weight"], dw.ravel(), atol=1e-12)
+            np.testing.assert_allclose(found[step, "gradient", f"{2 * layer}.bias"], db, atol=1e-12)
+            assert layer == 3 or not dw.any(), "below layer 4 every gradient is 0"
+            delta = weights[layer].T @ delta
+            weights[layer], biases[layer] = weights[layer] - 0.1 * dw, biases[layer] - 0.1 * db
+            np.testing.assert_allclose(found[step, "parameter", f"{2 * layer}.weight"], weights[layer].ravel())
+            np.testing.assert_allclose(found[step, "parameter", f"{2 * layer}.bias"], biases[layer])
+    np.testing.assert_allclose(found[1, "activation", "0 Linear"], [42.71, 40.22])
+    assert found[1, "activation", "7 ReLU"] == pytest.approx(1.78)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_one_update_of_dl_hw3_ex01(optimizer: str) -> None:
+    x, w = np.array([1.5, 1, 1]), np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, -0.4])
+    z1, z2 = w[[0, 2, 4]] @ x, w[[1, 3, 5]] @ x
+    h1, h2 = np.tanh(z1), np.where(z2 > 0, z2, 0.2 * z2)
+    output = sigmoid(w[6] * h1 + w[7] * h2)
+    delta = output - 0  # of the sigmoid's input, under binary cross-entropy with target 0
+    gradient = np.zeros(8)
+    gradient[[0, 2, 4]] = delta * w[6] * (1 - h1**2) * x
+    gradient[[1, 3, 5]] = delta * w[7] * (1.0 if z2 > 0 else 0.2) * x
+    gradient[6:] = delta * np.array([h1, h2])
+    # Adam's first step from zero moments: m̂ = g and v̂ = g².
+    new = w - 0.1 * (gradient if optimizer == "sgd" else gradient / (np.abs(gradient) + 1e-8))
+    found = traced(run_as_it_is("dl_hw3/ex01_one_update", f"optimizer={optimizer}", "optimizer.lr=0.1"))
+    for what, expected in (("gradient", gradient), ("parameter", new)):
+        np.testing.assert_allclose(found[1, what, "0.0.0.weight"], expected[[0, 2, 4]], rtol=1e-10)
+        np.testing.assert_allclose(found[1, what, "0.1.0.weight"], expected[[1, 3, 5]], rtol=1e-10)
+        np.testing.assert_allclose(found[1, what, "1.weight"], expected[6:], rtol=1e-10)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_a_step_through_pooling_of_dl_hw3_ex03(pooling: str) -> None:
+    data = np.array([[[1, 2, -3, 2], [1, 2, -2, 1]], [[4, 2, -2, 2], [3, 2, -7, 2]]], float)
+    w = np.array([[0.5, -0.2], [0.3, 0.1]])
+
+    def output(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        z = np.array([(w * x[:, i : i + 2]).sum() for i in range(3)])
+        pairs = np.stack([z[:-1], z[1:]])
+        return pairs.mean(0) if pooling == "avg" else pairs.max(0)
+
+    def objective(w: np.ndarray) -> float:
+        return float(((output(data[1], w) - output(data[0], w)) ** 2).sum())
+
+    steps = np.eye(4).reshape(4, 2, 2) * 1e-6
+    slope = np.array([(objective(w + h) - objective(w - h)) / 2e-6 for h in steps])
+    run = run_as_it_is(f"dl_hw3/ex03_{pooling}_pooling")
+    found = traced(run)
+    assert found[1, "loss", ""] == pytest.approx(objective(w))
+    np.testing.assert_allclose(found[1, "gradient", "0.weight"], slope, rtol=1e-6)
+    np.testing.assert_allclose(found[1, "parameter", "0.weight"], w.ravel() - 0.01 * slope, rtol=1e-6)
+    assert load_run(str(run.path)).result["final"]["test"]["distance"] < 1e-5
+
+
+@pytest.mark.parametrize("name", ["ml_hw4/ex01_all_different", "nn_theory/ex01_two_of_three"])
+def test_nets_of_step_units_give_the_right_answers(name: str) -> None:
+    run = run_as_it_is(name)
+    assert load_run(str(run.path)).result["final"]["test"] == {"loss": 0.0, "absolute_error": 0.0}
+    answers = [row["predicted value"] for row in run.read_table("predictions.csv")]
+    right = {"ml_hw4/ex01_all_different": [0, 0, 0, 1], "nn_theory/ex01_two_of_three": [0, 0, 0, 1, 0, 1, 1, 0]}
+    assert answers == right[name]
+
+
+def test_units_without_a_gradient_cannot_be_trained() -> None:
+    with pytest.raises(UserError, match="epochs=0"):
+        train("experiment=nn_theory/ex01_two_of_three", "epochs=1")
+
+
+def test_a_trace_goes_on_after_a_stop() -> None:
+    overrides = ["experiment=nn_hw2/ex05_xnor", "epochs=3", "trace_steps=10"]
+    whole, stopped = train(*overrides, "name=whole"), train(*overrides, "name=stopped", "stop_at=2")
+    resumed = resume(stopped)
+    assert_same_end(whole, resumed)
+    assert (whole.path / "trace.csv").read_bytes() == (resumed.path / "trace.csv").read_bytes()
+    assert max(step for step, _, _ in traced(whole)) == 10
+
+
+def test_a_trace_of_no_steps_goes_on() -> None:
+    whole, start = (
+        train("dataset=inline", "epochs=2", "trace_steps=2"),
+        train("dataset=inline", "epochs=0", "trace_steps=2"),
+    )
+    assert (resume(start, "epochs=2").path / "trace.csv").read_bytes() == (whole.path / "trace.csv").read_bytes()
+
+
+def test_samples_are_printed_beside_their_own_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "dataset=inline", "dataset.test_size=2", "epochs=1"]) == 0
+    assert "[0, 1]" not in capsys.readouterr().out, "the test split is not the config's list"
+
+
+def test_a_trace_is_printed_beside_what_was_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "experiment=is_hw4/ex01_backprop"]) == 0
+    printed = capsys.readouterr().out
+    assert "activation 0 Linear         42.71 40.22" in printed
+    assert "parameter  6.weight         1.682 1.882" in printed
+    assert "[32, 11, 57]  7" in printed
+    assert "trace/1/activation/7 ReLU/0 0      1.7800    1.7800" in printed
+
+
+def test_the_rounding_of_float64_is_nowhere_float32_s() -> None:
+    run = run_as_it_is("is_hw4/ex01_backprop")
+    model = load_run(str(run.path)).load_model()
+    assert all(p.dtype == torch.float64 for p in model.parameters())
+    assert traced(run)[0, "parameter", "0.weight"][0] == 0.17
