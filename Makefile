@@ -18,6 +18,8 @@ check: $(VENV)/installed-for-checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/oxfmt --check src/dlexp/report/web/*.js
 
 benchmark: $(VENV)/installed
 	$(BIN)/python -m scripts.benchmarks | tee docs/benchmarks/loop_on_cpu.md

@@ -15,9 +15,9 @@ from unittest import mock
 
 import torch
 
-from dlexp import loop
-from dlexp.build import build, check
-from dlexp.config import Config, load_config
+from dlexp.config.config import Config, load_config
+from dlexp.training import loop
+from dlexp.training.build import build, check
 from scripts.benchmarks import bare, homework
 
 MNIST = ["dataset=mnist", "model=mlp", "model.hidden_sizes=[256,128]", "batch_size=64"]

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from dlexp.rundir import RunDirectory, find_runs
+from dlexp.runs.directory import RunDirectory, find_runs
 
 SIZES = (10, 200, 1000)
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "gelu")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from dlexp.composition import grid, options
-from dlexp.config import load_config
-from dlexp.rundir import RunDirectory, find_runs
-from dlexp.sweep import expand, varied
-from dlexp.tabular import label
+from dlexp.config.composition import grid, options
+from dlexp.config.config import load_config
+from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.runs.formatting import label
+from dlexp.sweep.expansion import expand, varied
 from scripts.course.page import page
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dlexp.composition import grid, options
-from dlexp.config import load_config
-from dlexp.tabular import label
+from dlexp.config.composition import grid, options
+from dlexp.config.config import load_config
+from dlexp.runs.formatting import label
 
 SETS = {
     "nn_theory": "A theory set: nets whose weights are written down, and what can be counted and proved",

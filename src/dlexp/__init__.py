@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlexp.run import Run
-    from dlexp.rundir import RunDirectory
+    from dlexp.runs.directory import RunDirectory
+    from dlexp.training.run import Run
 
 __all__ = ["load_run", "resume", "train"]
 
@@ -23,11 +23,11 @@ def train(overrides: Sequence[str] = ()) -> "Run":
     Raises dlexp.errors.UserError for a config that is wrong, JobError for a job that could not go on; after a signal,
     when the run is saved, KeyboardInterrupt or SystemExit, as Python would have.
     """
-    from dlexp.build import check
-    from dlexp.config import load_config
-    from dlexp.launch import work_of
+    from dlexp.config.config import load_config
     from dlexp.report.figures import draw
-    from dlexp.run import Run
+    from dlexp.training.build import check
+    from dlexp.training.loop import work_of
+    from dlexp.training.run import Run
 
     config = check(load_config(overrides))
     directory = work_of(config)(config)
@@ -38,10 +38,10 @@ def train(overrides: Sequence[str] = ()) -> "Run":
 
 def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
     """Do what `dlexp resume` does, and return the run. Raises as `train` does."""
-    from dlexp import loop
     from dlexp.report.figures import draw
-    from dlexp.resumption import resumed_config
-    from dlexp.run import Run
+    from dlexp.training import loop
+    from dlexp.training.resume import resumed_config
+    from dlexp.training.run import Run
 
     directory = Run(Path(path)).directory
     loop.train(resumed_config(directory, overrides), directory)
@@ -52,7 +52,7 @@ def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
 
 def load_run(path: str) -> "Run":
     """Return the run in a run directory. Raises dlexp.errors.UserError where there is none."""
-    from dlexp.run import Run
+    from dlexp.training.run import Run
 
     return Run(Path(path))
 

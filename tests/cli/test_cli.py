@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import only_run, start, train
+from small_runs import only_run, start, train
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.cli.verbs import VERBS
 
 MISTAKES = {  # arguments of train: what the message must hold

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import train
 from scipy import stats
+from small_runs import train
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.compare import comparison, groups, tables
 from dlexp.compare.groups import record
 from dlexp.compare.statistics import FEWEST_TO_RESAMPLE, estimate, holm, paired_interval, paired_p_value, pairs_needed

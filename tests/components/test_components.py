@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import SMALL_CNN, resume, train
-from test_resume import assert_same_end
+from small_runs import SMALL_CNN, assert_same_end, resume, train
 
 from dlexp.config.composition import options
 from dlexp.config.config import load_config
@@ -15,7 +14,8 @@ from dlexp.config.schema import configurable
 from dlexp.data import preparation as data
 from dlexp.data.datasets import DATASETS
 from dlexp.models.layers import LAYERS
-from dlexp.training.build import REGISTRIES, Job, build, check
+from dlexp.training.build import REGISTRIES, build, check
+from dlexp.training.job import Job
 
 EMBEDDED = [name for name, builder in DATASETS.builders.items() if builder().embedded]
 COMPONENTS = [(group, name) for group, registry in REGISTRIES.items() for name in registry.builders]
@@ -145,4 +145,4 @@ def test_conf_has_no_option_without_a_builder() -> None:
 def test_the_configs_are_those_of_this_checkout() -> None:
     from dlexp.config.composition import shipped_configs
 
-    assert shipped_configs().samefile(Path(__file__).parents[1] / "conf")
+    assert shipped_configs().samefile(Path(__file__).parents[2] / "conf")

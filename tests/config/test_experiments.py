@@ -2,12 +2,12 @@
 
 import pytest
 
-from dlexp.cli.sweeps import work_of
 from dlexp.config.composition import options
 from dlexp.config.config import load_config
 from dlexp.data.datasets import DATASETS
 from dlexp.sweep.expansion import expand
 from dlexp.training.build import check
+from dlexp.training.loop import work_of
 
 EXPERIMENTS = options("experiment")
 

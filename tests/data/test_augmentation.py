@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from conftest import SMALL_CNN, resume, train
-from test_resume import assert_same_end
+from small_runs import SMALL_CNN, resume, train
+from small_runs import assert_same_end
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.config.config import load_config
 from dlexp.data.augmentation import AUGMENTATIONS
 from dlexp.training.build import build, check

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import train
+from small_runs import train
 from robustness.odd_cases import write_files
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.config.config import load_config
 from dlexp.data import store
 from dlexp.data.batches import Batches, shuffled

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import only_run
+from small_runs import only_run
 
 import dlexp
 from dlexp.cli.main import main

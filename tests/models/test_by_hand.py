@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from conftest import resume, train
-from test_resume import assert_same_end
+from small_runs import assert_same_end, resume, train
 
 from dlexp import load_run
 from dlexp.components.losses import LOSSES, Loss

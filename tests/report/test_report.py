@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import resume, train
+from small_runs import resume, train
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.report import collect, paper, studies
 from dlexp.report.write import write
 from dlexp.runs.directory import RunDirectory, find_runs
@@ -75,7 +75,9 @@ def test_the_report_is_a_page_pictures_a_table_and_a_text(
 
 def test_it_imports_no_torch() -> None:
     train("epochs=1")
-    program = "import sys; from dlexp.cli.main import main; assert main(['report']) == 0; sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys; from dlexp.cli.main import main; assert main(['report']) == 0; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

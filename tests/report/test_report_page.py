@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import start, train
+from small_runs import start, train
 from test_report import HOSTILE, REPORT, runs, study
 
 from dlexp.report import paper

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import train
+from small_runs import train
 
 from dlexp import load_run
 from dlexp.cli.main import main

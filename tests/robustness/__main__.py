@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from test_resume import KINDS
+from small_runs import KINDS
 
 FAILED = 3  # the exit code where trials failed; 1 is of a row that broke off
 PAGE = Path(__file__).parents[2] / "docs" / "robustness.md"

@@ -15,9 +15,9 @@ import numpy as np
 from robustness.damaged import refused
 from robustness.faults import Disk
 from robustness.forks import Child, Trial, dlexp, prepare
-from test_resume import TABULAR, assert_same_end
+from small_runs import TABULAR, assert_same_end
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.data import store
 from dlexp.data.datasets import DATASETS
 from dlexp.data.source import Samples

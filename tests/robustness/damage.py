@@ -11,9 +11,9 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from conftest import train
 from robustness import damaged
 from robustness.forks import Trial, prepare
+from small_runs import train
 
 from dlexp.config.config import load_config
 from dlexp.errors import UserError

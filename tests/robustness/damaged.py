@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from robustness.faults import difference
 from robustness.forks import Trial, dlexp
-from test_resume import TABULAR
+from small_runs import TABULAR
 
 from dlexp.runs.directory import RunDirectory, find_runs
 from dlexp.training import checkpoint

@@ -9,7 +9,7 @@ from pathlib import Path
 from robustness.faults import difference, go_on, one_message, train_with
 from robustness.forks import Child, Trial, dlexp
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.runs.directory import find_runs
 
 ROOM = "size=20m,nr_inodes=1000"

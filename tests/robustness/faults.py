@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from robustness.forks import Child, Trial, prepare
-from test_resume import KINDS, assert_same_end
+from small_runs import KINDS, assert_same_end
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.runs.directory import find_runs
 
 NAMED = ("fsync", "replace", "mkdir", "unlink")  # what changes the disk besides opening and writing

@@ -15,7 +15,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # must be set before torch is imported
 
 import torch
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.config.config import load_config
 from dlexp.report import figures
 from dlexp.training.build import build, check

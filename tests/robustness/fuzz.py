@@ -17,7 +17,7 @@ from pathlib import Path
 
 from robustness.forks import Child, Trial, dlexp, prepare
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.cli.verbs import VERBS
 from dlexp.config.composition import GROUPS, compose, options
 from dlexp.data import store

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 from robustness.forks import Child, Trial, dlexp, prepare
-from test_resume import TABULAR
+from small_runs import TABULAR
 
 import dlexp as package
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.report import text
 from dlexp.runs.directory import GRADIENTS, METRICS, RunDirectory, find_runs
 from dlexp.training import checkpoint

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from robustness.forks import Child, Trial, prepare
-from test_resume import KINDS, assert_same_end
+from small_runs import KINDS, assert_same_end
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.report import figures
 from dlexp.runs.directory import RunDirectory, find_runs
 

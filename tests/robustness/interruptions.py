@@ -25,9 +25,10 @@ from robustness.faults import difference, go_on
 from robustness.forks import Child, Trial, dlexp, prepare
 from robustness.kills import SWEEP
 from robustness.published import published_hoda
-from test_resume import IMAGES
+from small_runs import IMAGES
 
-from dlexp.main import main
+from dlexp.cli import main as command
+from dlexp.cli.main import main
 
 INT = signal.SIGINT
 WAYS = {"INT": (INT,), "TERM": (signal.SIGTERM,), "USR1": (signal.SIGUSR1,), "INT twice": (INT, INT)}
@@ -145,7 +146,7 @@ def before(function: str, do: Callable[[], object]) -> None:
 
 def anywhere(do: Callable[[], object]) -> None:
     """Do something before each call of a Python function, while a verb runs."""
-    run = cli._run
+    run = command._run
 
     def profiled(arguments: list[str]) -> int:
         sys.setprofile(lambda frame, event, _: do() if event == "call" else None)
@@ -154,7 +155,7 @@ def anywhere(do: Callable[[], object]) -> None:
         finally:
             sys.setprofile(None)
 
-    cli._run = profiled
+    command._run = profiled
 
 
 def interrupted(folder: Path, command: str, function: str, at: int, numbers: tuple[int, ...]) -> Child:

@@ -19,9 +19,9 @@ import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401 - so that no fork imports it
 from robustness.faults import difference, go_on, next_command
 from robustness.forks import Child, Trial, children, dlexp, prepare
-from test_resume import IMAGES, KINDS, TABULAR
+from small_runs import IMAGES, KINDS, TABULAR
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.components.schedulers import SCHEDULERS
 from dlexp.runs.directory import find_runs
 

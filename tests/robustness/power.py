@@ -15,7 +15,7 @@ from typing import Any
 
 from robustness.faults import NAMED, difference, go_on, train_with
 from robustness.forks import Child, Trial, prepare
-from test_resume import KINDS
+from small_runs import KINDS
 
 from dlexp.runs.directory import find_runs
 

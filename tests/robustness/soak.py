@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from robustness.forks import Child, Trial, prepare
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.training.checkpoint import KEPT
 
 ALLOWED = 4 * 2**20  # bytes that memory may change by from the second quarter to the last: 84 a step of 50,000

@@ -15,11 +15,10 @@ from contextlib import chdir, contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
-from conftest import resume, train
 from robustness.faults import difference
 from robustness.forks import Trial, prepare
 from robustness.kills import KILLED
-from test_resume import assert_same_end
+from small_runs import assert_same_end, resume, train
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from dlexp.errors import UserError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.sweep import cost as plan
 from dlexp.sweep.expansion import expand
 from dlexp.sweep.jobs import tasks

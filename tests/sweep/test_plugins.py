@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from conftest import train
-from test_resume import assert_same_end
+from small_runs import assert_same_end, train
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.runs.directory import find_runs
 
 

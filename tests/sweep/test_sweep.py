@@ -14,11 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import start, train
-from test_resume import assert_same_end
+from small_runs import assert_same_end, start, train
 
-from dlexp.main import main
 from dlexp.cli import sweeps as launch
+from dlexp.cli.main import main
 from dlexp.config.config import load_config
 from dlexp.errors import UserError
 from dlexp.runs.directory import find_runs

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import only_run, resume, start, train
-from test_resume import assert_same_end
+from small_runs import assert_same_end, only_run, resume, start, train
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.errors import JobError, UserError
 from dlexp.training import checkpoint
 from dlexp.training import evaluation as evaluate

@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import train
 from sklearn import metrics
+from small_runs import train
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.training.evaluation import class_metrics
 
 

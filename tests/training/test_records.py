@@ -4,8 +4,7 @@ import csv
 
 import pytest
 import torch
-from conftest import SMALL_CNN, resume, train
-from test_resume import assert_same_end
+from small_runs import SMALL_CNN, assert_same_end, resume, train
 
 from dlexp import load_run
 from dlexp.config.config import load_config

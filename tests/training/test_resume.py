@@ -9,73 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import SMALL_CNN, only_run, resume, start, timeless, train
+from small_runs import KINDS, SMALL_CNN, TABULAR, assert_same_end, only_run, resume, start, timeless, train
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.errors import UserError
-from dlexp.runs.directory import RunDirectory
 from dlexp.runs.provenance import config_sha256
 from dlexp.training import checkpoint
 
-TABULAR = [
-    "dataset=iris",
-    "batch_size=16",
-    "model.dropout=0.2",
-    "model.batch_norm=true",
-    "dataset.validation_fraction=0.2",
-]
-IMAGES = ["dataset=digits", "dataset.train_size=200", "batch_size=32", "dataset.validation_fraction=0.2", *SMALL_CNN]
-KINDS = {
-    "tabular": [*TABULAR, "scheduler=exponential", "early_stopping.patience=50"],
-    "images": [*IMAGES, "scheduler=one_cycle", "optimizer=sgd", "optimizer.momentum=0.9", "log_gradients=true"],
-    "plateau": [*TABULAR, "scheduler=reduce_on_plateau", "scheduler.patience=0", "optimizer=nadam", "regularizer=l2"],
-    "cosine": [*IMAGES, "scheduler=cosine", "optimizer=rmsprop", "log_every_n_steps=3"],
-    "bfloat16": [*IMAGES, "precision=bfloat16", "optimizer=adamw"],
-}
 REAL = {
     "mnist": ["dataset=mnist", "dataset.train_size=600", "dataset.test_size=100", *SMALL_CNN],
     "hoda": ["dataset=hoda", "model.hidden_sizes=[15]", "model.dropout=0.2"],
     "cifar10": ["dataset=cifar10", "dataset.train_size=300", "dataset.test_size=100", *SMALL_CNN],
 }
-
-
-def final_state(run: RunDirectory) -> dict[str, Any]:
-    state = checkpoint.load(run.checkpoints()[0])
-    for key in ("training_seconds", "epoch_seconds"):
-        del state["progress"][key]
-    for key in ("lengths", "digests", "experiment"):  # of metrics.csv, which has times; of a config's keys
-        del state[key]
-    return state
-
-
-def assert_equal(one: Any, other: Any, where: str = "state") -> None:
-    assert type(one) is type(other), where
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_equal(one[key], other[key], f"{where}.{key}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), where
-        for i, pair in enumerate(zip(one, other, strict=True)):
-            assert_equal(*pair, f"{where}[{i}]")
-    else:
-        assert one == other, where
-
-
-def assert_same_end(one: RunDirectory, other: RunDirectory) -> None:
-    assert_equal(final_state(one), final_state(other))
-    for table in [file.name for file in one.path.glob("*.csv")]:
-        assert timeless(one, table) == timeless(other, table), table
-    for best in [file.relative_to(one.path) for file in one.path.glob("checkpoints/best.pt")]:
-        assert_equal(*(checkpoint.load(run.path / best)["model"] for run in (one, other)), "best.pt")
-    results = [run.read_json("result.json") for run in (one, other)]
-    for result in results:
-        for key in ("training_seconds", "samples_per_second", "peak_memory_bytes"):
-            del result[key]
-        assert result["status"] == "finished"
-    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)

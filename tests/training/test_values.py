@@ -4,10 +4,9 @@ import csv
 
 import numpy as np
 import pytest
-from conftest import resume, train
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
-from test_resume import assert_same_end
+from small_runs import assert_same_end, resume, train
 
 from dlexp import load_run
 from dlexp.cli.main import main

@@ -6,8 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
-from conftest import resume, train
-from test_resume import assert_same_end
+from small_runs import assert_same_end, resume, train
 
 from dlexp import load_run
 from dlexp.cli.main import main

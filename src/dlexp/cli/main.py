@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
-from dlexp.signals import Interruption
+from dlexp.training.signals import Interruption
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
-    from dlexp.verbs import VERBS  # with Hydra, a tenth of a second in which a signal may come
+    from dlexp.cli.verbs import VERBS
 
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
@@ -54,7 +54,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _overview() -> str:
-    from dlexp.verbs import VERBS
+    from dlexp.cli.verbs import VERBS
 
     verbs = "\n".join(f"  {name:9} {(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items())
     return f"""  dlexp train                                  # Iris, two seconds, no download
@@ -66,7 +66,3 @@ Experiments with neural networks, driven by config files.
 {verbs}
 
 `dlexp VERB --help` says more."""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlexp.cli.arguments import OVERRIDES, parser_of
 from dlexp.errors import UserError, did_you_mean
-from dlexp.verbs.arguments import OVERRIDES, parser_of
 
 
 def summary(arguments: Sequence[str]) -> int:
@@ -17,15 +17,15 @@ def summary(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*", help=OVERRIDES)
     options = parser.parse_args(arguments)
 
-    from dlexp import data
-    from dlexp.build import build_model, check
-    from dlexp.config import load_config
+    from dlexp.config.config import load_config
+    from dlexp.data import preparation as data
+    from dlexp.training.build import build_model, check
 
     config = check(load_config(options.overrides))
 
-    from dlexp.registry import import_modules
-    from dlexp.summary import summarize
-    from dlexp.tabular import table
+    from dlexp.config.registry import import_modules
+    from dlexp.models.summary import summarize
+    from dlexp.runs.formatting import table
 
     imports = import_modules(config.imports)
     model, source = build_model(config, imports), data.source_of(config.dataset, imports)
@@ -57,7 +57,7 @@ def compare(arguments: Sequence[str]) -> int:
 
     from dlexp.compare import comparison, tables
     from dlexp.compare.groups import record
-    from dlexp.rundir import find_runs
+    from dlexp.runs.directory import find_runs
 
     if missing := [path for path in options.paths if not path.exists()]:
         raise UserError(f"{missing[0]} does not exist.")
@@ -79,8 +79,8 @@ def diff(arguments: Sequence[str]) -> int:
     parser.add_argument("other", type=Path, help="another")
     options = parser.parse_args(arguments)
 
-    from dlexp.compare.selection import difference
-    from dlexp.rundir import RunDirectory
+    from dlexp.runs.directory import RunDirectory
+    from dlexp.runs.queries import difference
 
     print(difference(RunDirectory.open(options.one), RunDirectory.open(options.other)))
     return 0
@@ -95,7 +95,7 @@ def list_(arguments: Sequence[str]) -> int:
     dlexp list runs
     dlexp list runs status=failed optimizer=adam
     """
-    from dlexp.composition import GROUPS, options
+    from dlexp.config.composition import GROUPS, options
 
     parser = parser_of(list_)
     parser.add_argument("what", nargs="?", help=f"runs, or one of {', '.join(GROUPS)}")
@@ -111,8 +111,8 @@ def list_(arguments: Sequence[str]) -> int:
         print("\n".join(f"{group}: {', '.join(options(group))}" for group in GROUPS))
         return 0
     if chosen.what in ("runs", "run"):
-        from dlexp.compare.selection import select
-        from dlexp.rundir import find_runs
+        from dlexp.runs.directory import find_runs
+        from dlexp.runs.queries import select
 
         if chosen.output_dir != Path("outputs") and not chosen.output_dir.exists():
             raise UserError(f"--output-dir {chosen.output_dir} does not exist.")
@@ -142,9 +142,10 @@ def data(arguments: Sequence[str]) -> int:
     parser.add_argument("--data-dir", type=Path, help="default: DLEXP_DATA_DIR, else data")
     options = parser.parse_args(arguments)
 
-    from dlexp.config import load_config
-    from dlexp.data import DATASETS, store
-    from dlexp.tabular import table
+    from dlexp.config.config import load_config
+    from dlexp.data import store
+    from dlexp.data.datasets import DATASETS
+    from dlexp.runs.formatting import table
 
     data_dir = options.data_dir or Path(load_config([]).data_dir)
     if options.action == "list":

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlexp.cli.arguments import parser_of
 from dlexp.errors import UserError
-from dlexp.verbs.arguments import parser_of
 
 if TYPE_CHECKING:
     from dlexp.report.studies import Study
@@ -25,7 +25,7 @@ def report(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     from dlexp.report.write import follow, write
-    from dlexp.rundir import RunDirectory, find_runs
+    from dlexp.runs.directory import RunDirectory, find_runs
 
     for path in options.paths:
         if not path.is_dir():

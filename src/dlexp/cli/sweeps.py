@@ -3,18 +3,18 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.composition import of_plugins
-from dlexp.config import Config
+from dlexp.config.composition import of_plugins
+from dlexp.config.config import Config
 from dlexp.errors import JobError, UserError
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from dlexp.live import Answer
-    from dlexp.tasks import Task
+    from dlexp.sweep.jobs import Task
+    from dlexp.sweep.progress import Answer
 
 MANY = 50  # combinations take some 60 ms each to be composed and checked
 STATES = {
@@ -25,18 +25,6 @@ STATES = {
     "failed": "failed before",
     "running": "in another process",
 }
-
-
-def work_of(config: Config) -> Callable[[Config], RunDirectory]:
-    """What a config asks for: a net to be trained, or an identity to be worked out."""
-    if config.works_out_identity:
-        from dlexp.identity import work_out
-
-        return work_out
-
-    from dlexp import loop
-
-    return loop.train
 
 
 def sweep(
@@ -51,16 +39,17 @@ def sweep(
 
     `retry_failed` runs those that failed and no others, `fresh` all of them anew, `dry_run` none.
     """
-    from dlexp.live import is_done
-    from dlexp.sweep import varied
-    from dlexp.tasks import tasks
+    from dlexp.sweep.expansion import varied
+    from dlexp.sweep.jobs import tasks
+    from dlexp.sweep.progress import is_done
 
     plugins = of_plugins(overrides)
     overrides = [each for each in overrides if each not in plugins]
     if any(each.startswith("hydra/sweeper") for each in plugins):
-        from dlexp.plugins import study
+        from dlexp.report import figures
+        from dlexp.sweep.launchers import study
 
-        study(overrides, plugins)
+        study(overrides, plugins, figures.draw)
         return 0
     everything = tasks(_jobs_of(overrides), fresh=fresh)
     settings = dict(zip((task.key for task in everything), varied([t.overrides for t in everything]), strict=True))
@@ -97,8 +86,8 @@ def _run(
     todo: "Sequence[Task]", plugins: Sequence[str], names: Mapping[str, str], *, fresh: bool, fail_fast: bool
 ) -> "tuple[dict[str, Answer], int | None]":
     """Run the tasks in processes of this machine, or by the launcher that was asked for; show them as they end."""
-    from dlexp.live import LiveTable
-    from dlexp.supervisor import supervise
+    from dlexp.sweep.pool import supervise
+    from dlexp.sweep.progress import LiveTable
 
     if not plugins or not todo:
         devices = _devices(todo[0].config) if todo else []
@@ -108,12 +97,13 @@ def _run(
         finally:
             live.close()
 
-    from dlexp.plugins import launch
-    from dlexp.tasks import one_of_each_kind, refuse_misfits
+    from dlexp.report import figures
+    from dlexp.sweep.jobs import one_of_each_kind, refuse_misfits
+    from dlexp.sweep.launchers import launch
 
     refuse_misfits(one_of_each_kind(todo))
     live = LiveTable(names, len(todo))
-    answers = launch(todo, plugins, fresh=fresh)
+    answers = launch(todo, plugins, figures.draw, fresh=fresh)
     for task in todo:
         live.ended(0, task.key, answers[task.key])
     return answers, None
@@ -121,10 +111,10 @@ def _run(
 
 def plan(overrides: Sequence[str]) -> int:
     """Say how many jobs there are to run, and what each and all of them will take, from a few measured batches."""
-    from dlexp.plan import costs
-    from dlexp.sweep import varied
-    from dlexp.tabular import table
-    from dlexp.tasks import tasks
+    from dlexp.runs.formatting import table
+    from dlexp.sweep.cost import costs
+    from dlexp.sweep.expansion import varied
+    from dlexp.sweep.jobs import tasks
 
     everything = tasks(_jobs_of(overrides))
     todo = [task for task in everything if task.state not in ("done", "running")]
@@ -149,7 +139,7 @@ def plan(overrides: Sequence[str]) -> int:
 
 
 def _jobs_of(overrides: Sequence[str]) -> list[list[str]]:
-    from dlexp.sweep import expand
+    from dlexp.sweep.expansion import expand
 
     jobs = expand(overrides)
     if len(jobs) >= MANY:
@@ -185,7 +175,7 @@ def _devices(config: Config) -> list[str | None]:
 
 
 def _settings(varied: Mapping[str, Any]) -> str:
-    from dlexp.tabular import label
+    from dlexp.runs.formatting import label
 
     return " ".join(f"{key}={label(value)}" for key, value in varied.items())
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from dlexp.verbs import reading, reporting, working
+from dlexp.cli import reading, reporting, working
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": working.train,

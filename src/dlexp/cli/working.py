@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlexp.cli.arguments import OVERRIDES, parser_of
+from dlexp.cli.sweeps import conclude, sweep
 from dlexp.errors import UserError
-from dlexp.launch import conclude, sweep, work_of
-from dlexp.verbs.arguments import OVERRIDES, parser_of
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -29,8 +29,8 @@ def train(arguments: Sequence[str]) -> int:
     parser.add_argument("--fail-fast", action="store_true", help="with -m: start no more jobs once one has failed")
     options = parser.parse_intermixed_args(arguments)
 
-    from dlexp.build import check
-    from dlexp.config import load_config
+    from dlexp.config.config import load_config
+    from dlexp.training.build import check
 
     flags = {name: getattr(options, name) for name in ("dry_run", "fresh", "retry_failed", "fail_fast")}
     if options.multirun and options.config:
@@ -40,6 +40,8 @@ def train(arguments: Sequence[str]) -> int:
     if given := [name for name, on in flags.items() if on]:
         raise UserError(f"--{given[0].replace('_', '-')} is about the jobs of a sweep: dlexp train -m.")
     config = check(load_config(options.overrides, file=options.config))
+
+    from dlexp.training.loop import work_of
 
     return conclude(work_of(config)(config))
 
@@ -57,7 +59,7 @@ def plan(arguments: Sequence[str]) -> int:
         parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args(arguments)
 
-    from dlexp import launch
+    from dlexp.cli import sweeps as launch
 
     return launch.plan(options.overrides)
 
@@ -73,8 +75,8 @@ def resume(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*", help="epochs=, stop_at=, device=, threads=, checkpoint.…=, data_dir=")
     options = parser.parse_intermixed_args(arguments)
 
-    from dlexp.resumption import resumed_config
-    from dlexp.run import Run
+    from dlexp.training.resume import resumed_config
+    from dlexp.training.run import Run
 
     run = Run(options.run)
     config = resumed_config(run.directory, options.overrides)
@@ -85,7 +87,7 @@ def resume(arguments: Sequence[str]) -> int:
         print(f"{run.path} is finished. `dlexp resume {run.path} epochs=…` extends it.")
         return 0
 
-    from dlexp import loop
+    from dlexp.training import loop
 
     return conclude(loop.train(config, run.directory))
 
@@ -101,16 +103,16 @@ def evaluate(arguments: Sequence[str]) -> int:
     parser.add_argument("--best", action="store_true", help="the weights that validation chose, not the last ones")
     options = parser.parse_args(arguments)
 
-    from dlexp.run import Run
+    from dlexp.training.run import Run
 
     run = Run(options.run)
     if run.config.works_out_identity:
         raise UserError(f"{run.path} worked out an identity: there is no model to evaluate.")
 
-    from dlexp.build import build, check
-    from dlexp.finish import evaluate_splits
     from dlexp.report import text
-    from dlexp.resumption import check_same_ground
+    from dlexp.training.build import build, check
+    from dlexp.training.results import evaluate_splits
+    from dlexp.training.resume import check_same_ground
 
     job = build(check(run.config))
     for difference in check_same_ground(job, run.directory):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import Estimate
-from dlexp.tabular import table
+from dlexp.runs.formatting import table
 
 # What LaTeX does not print as it is.
 SPECIAL = {**{c: "\\" + c for c in "&%$#_{}"}, **{c: f"\\char`\\{c} " for c in "\\~^<>|"}, "×": "$\\times$"}

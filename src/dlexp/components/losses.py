@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from dlexp.components.metrics import Measure
+from dlexp.config.registry import Registry
+from dlexp.config.schema import Fraction, Interval
 from dlexp.errors import UserError
-from dlexp.measures import Measure
-from dlexp.registry import Registry
-from dlexp.schema import Fraction, Interval
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from dlexp.config.registry import Registry
+from dlexp.config.schema import Fraction, NonNegative, Positive
 from dlexp.errors import UserError
-from dlexp.registry import Registry
-from dlexp.schema import Fraction, NonNegative, Positive
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dlexp.registry import Registry
-from dlexp.schema import NonNegative, Ratio
+from dlexp.config.registry import Registry
+from dlexp.config.schema import NonNegative, Ratio
 
 if TYPE_CHECKING:
     from torch import Tensor

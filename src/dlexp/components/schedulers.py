@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dlexp.config.registry import Registry
+from dlexp.config.schema import Count, Fraction, Natural, NonNegative, Positive
 from dlexp.errors import UserError
-from dlexp.registry import Registry
-from dlexp.schema import Count, Fraction, Natural, NonNegative, Positive
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

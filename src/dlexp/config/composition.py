@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from dlexp.errors import UserError, did_you_mean, one_line
-from dlexp.files import LARGEST, load_yaml
+from dlexp.storage.untrusted import LARGEST, load_yaml
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
 _SHORT = 2000  # bytes of a YAML that cannot be nested too deep

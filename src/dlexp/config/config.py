@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dlexp import schema
-from dlexp.composition import compose, overridden
+from dlexp.config import schema
+from dlexp.config.composition import compose, overridden
+from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
 from dlexp.errors import UserError
-from dlexp.schema import Count, Natural, Positive, Seed, Threads
 
 # What may change when a run goes on: where and how far it runs, not what it is.
 CHANGEABLE = (

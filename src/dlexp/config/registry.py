@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from dlexp import schema
+from dlexp.config import schema
 from dlexp.errors import UserError, did_you_mean
 
 Product = TypeVar("Product")

@@ -7,9 +7,9 @@ is in every checkpoint: a resumed run sees the same changes.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.registry import Registry
+from dlexp.config.schema import Count, Positive, Ratio
 from dlexp.errors import UserError
-from dlexp.registry import Registry
-from dlexp.schema import Count, Positive, Ratio
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,4 @@
-"""Datasets: one file each, the table that names them, and their way from files to splits."""
+"""A dataset's way from files to splits, and to the numbers that normalize its inputs."""
 
 import dataclasses
 import hashlib
@@ -10,41 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from dlexp import schema
+from dlexp.config import schema
 from dlexp.data import store
-from dlexp.data.breast_cancer import breast_cancer
-from dlexp.data.cifar10 import cifar10
-from dlexp.data.diabetes import diabetes
-from dlexp.data.digits import digits
-from dlexp.data.hoda import hoda, hoda_full
-from dlexp.data.inline import inline
-from dlexp.data.iris import iris
-from dlexp.data.linear_map import linear_map
-from dlexp.data.mnist import mnist
-from dlexp.data.noise import noise
-from dlexp.data.playground import playground
-from dlexp.data.preparation import Preparation, split, statistics
+from dlexp.data.datasets import DATASETS
 from dlexp.data.source import Samples, Source, verified
+from dlexp.data.splits import Preparation, split, statistics
 from dlexp.errors import UserError, did_you_mean
-from dlexp.registry import Registry
-
-DATASETS: Registry[Source] = Registry(
-    "dataset",
-    {
-        "iris": iris,
-        "breast_cancer": breast_cancer,
-        "digits": digits,
-        "mnist": mnist,
-        "cifar10": cifar10,
-        "hoda": hoda,
-        "hoda_full": hoda_full,
-        "noise": noise,
-        "diabetes": diabetes,
-        "linear_map": linear_map,
-        "playground": playground,
-        "inline": inline,
-    },
-)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from dlexp.config.schema import Count, Fraction, Positive, Seed
 from dlexp.data.augmentation import check as check_augmentation
 from dlexp.data.source import Samples, Source, Splits
 from dlexp.errors import UserError
-from dlexp.schema import Count, Fraction, Positive, Seed
 
 
 @dataclass(frozen=True)

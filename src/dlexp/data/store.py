@@ -20,8 +20,8 @@ import numpy as np
 
 from dlexp.data.source import Samples, Source, Splits, content_digest
 from dlexp.errors import JobError, UserError
-from dlexp.files import write_atomically
-from dlexp.lock import awaited
+from dlexp.storage.atomic import write_atomically
+from dlexp.storage.locks import awaited
 
 FILES = tuple(f"{split}_{part}.npy" for split in ("train", "test") for part in ("inputs", "targets"))
 CHECKSUMS, LOCK, DOWNLOAD = "checksums.json", ".lock", ".download"

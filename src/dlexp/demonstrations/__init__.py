@@ -1,15 +1,15 @@
 """Identities: exercises that prove something, each as two ways to the same numbers."""
 
-from dlexp.identities.convolution import composed_convolution, pointwise_convolution, transposed_convolution
-from dlexp.identities.counts import layer_table, perceptron_parameters
-from dlexp.identities.dropout import dropout_ensemble
-from dlexp.identities.early_stopping import early_stopping_is_l2
-from dlexp.identities.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
-from dlexp.identities.linear import deep_linear, linear_rank
-from dlexp.identities.sides import Demonstration
-from dlexp.identities.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
-from dlexp.identities.xnor import xnor_in_numpy
-from dlexp.registry import Registry
+from dlexp.config.registry import Registry
+from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
+from dlexp.demonstrations.counts import layer_table, perceptron_parameters
+from dlexp.demonstrations.dropout import dropout_ensemble
+from dlexp.demonstrations.early_stopping import early_stopping_is_l2
+from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
+from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.sides import Demonstration
+from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
+from dlexp.demonstrations.xnor import xnor_in_numpy
 
 
 def none() -> None:

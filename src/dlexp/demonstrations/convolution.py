@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from dlexp.config.schema import Count, Natural, Seed
+from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import UserError
-from dlexp.identities.sides import Demonstration, Sides
-from dlexp.schema import Count, Natural, Seed
 
 if TYPE_CHECKING:
     import torch

@@ -4,10 +4,10 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.schema import Count, name_and_arguments
+from dlexp.demonstrations.sides import Demonstration, LayerSizes, Sides
 from dlexp.errors import UserError
-from dlexp.identities.sides import Demonstration, LayerSizes, Sides
 from dlexp.models.layers import ACTIVATIONS
-from dlexp.schema import Count, name_and_arguments
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ def layer_table(
     import torch
 
     from dlexp.models.layers import layers as build
-    from dlexp.summary import summarize
+    from dlexp.models.summary import summarize
 
     named = [{"output": {"linear": classes}}.get(layer, layer) if isinstance(layer, str) else layer for layer in layers]
     formulas: list[tuple[int, int, tuple[int, ...]]] = []

@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from dlexp.config import Config
+from dlexp.config.config import Config
+from dlexp.config.registry import import_modules
+from dlexp.demonstrations import IDENTITIES
 from dlexp.errors import JobError
-from dlexp.ground import config_sha256, origin
-from dlexp.identities import IDENTITIES
-from dlexp.registry import import_modules
-from dlexp.rundir import IDENTITY, TRAJECTORIES, RunDirectory
+from dlexp.runs.directory import IDENTITY, TRAJECTORIES, RunDirectory
+from dlexp.runs.provenance import config_sha256, origin
 
 
 def work_out(config: Config) -> RunDirectory:

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from dlexp.identities.sides import Demonstration, Sides
-from dlexp.schema import Count, Interval, Seed
+from dlexp.config.schema import Count, Interval, Seed
+from dlexp.demonstrations.sides import Demonstration, Sides
 
 
 def dropout_ensemble(inputs: Annotated[int, Interval(1, 12)] = 10, classes: Count = 4, seed: Seed = 0) -> Demonstration:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from dlexp.config.schema import Count, Positive
+from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import UserError
-from dlexp.identities.sides import Demonstration, Sides
-from dlexp.schema import Count, Positive
 
 
 def early_stopping_is_l2(

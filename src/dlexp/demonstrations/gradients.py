@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from dlexp.identities.sides import Demonstration, Sides
-from dlexp.schema import Count, Seed
+from dlexp.config.schema import Count, Seed
+from dlexp.demonstrations.sides import Demonstration, Sides
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,8 +3,8 @@
 import itertools
 from typing import TYPE_CHECKING
 
-from dlexp.identities.sides import Demonstration, LayerSizes, Sides
-from dlexp.schema import Count, Seed
+from dlexp.config.schema import Count, Seed
+from dlexp.demonstrations.sides import Demonstration, LayerSizes, Sides
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

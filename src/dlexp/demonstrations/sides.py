@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from dlexp.schema import Count
+from dlexp.config.schema import Count
 
 
 def _two_or_more(sizes: tuple[int, ...]) -> None:

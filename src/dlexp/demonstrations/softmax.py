@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dlexp.config.schema import Count, Positive, Seed
+from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import UserError
-from dlexp.identities.sides import Demonstration, Sides
-from dlexp.schema import Count, Positive, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dlexp.identities.sides import Demonstration, Sides
-from dlexp.schema import Natural, Positive, Seed
+from dlexp.config.schema import Natural, Positive, Seed
+from dlexp.demonstrations.sides import Demonstration, Sides
 
 INPUTS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
 TARGETS = np.array([1, 0, 0, 1], float)

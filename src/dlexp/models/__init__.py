@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from dlexp.config.registry import Registry
 from dlexp.models.layers import layers
 from dlexp.models.mlp import mlp
-from dlexp.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,10 +5,10 @@ A name alone is for the weights, with biases of zero; but `uniform` alone is for
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dlexp import schema
+from dlexp.config import schema
+from dlexp.config.registry import Registry
+from dlexp.config.schema import NonNegative
 from dlexp.errors import UserError
-from dlexp.registry import Registry
-from dlexp.schema import NonNegative
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from dlexp.config.schema import name_and_arguments
 from dlexp.errors import UserError, did_you_mean
 from dlexp.models.initialization import Initialization, initialize
-from dlexp.schema import name_and_arguments
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

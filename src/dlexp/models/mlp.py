@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from dlexp.config.schema import Count, Fraction
 from dlexp.errors import UserError
 from dlexp.models.initialization import Initialization
 from dlexp.models.layers import Activation, layers
-from dlexp.schema import Count, Fraction
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,10 +11,8 @@ from typing import Any
 
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
-from dlexp.files import read as read_file
-from dlexp.files import write_atomically
 from dlexp.report.text import reported
-from dlexp.rundir import (
+from dlexp.runs.directory import (
     BOUNDARY,
     CONFUSION,
     EVALUATIONS,
@@ -27,6 +25,8 @@ from dlexp.rundir import (
     RunDirectory,
     strict,
 )
+from dlexp.storage.atomic import write_atomically
+from dlexp.storage.untrusted import read as read_file
 
 VERSION = 1  # of what the cache holds
 MOST_POINTS = 300  # of a curve: more than a screen shows of it

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.files import clear_partial, write_atomically
-from dlexp.rundir import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
+from dlexp.runs.directory import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
+from dlexp.storage.atomic import clear_partial, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.files import write_atomically
 from dlexp.report import sweeps
 from dlexp.report.collect import Facts
 from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
 from dlexp.report.studies import Study, best_first, by_strength, measured, settings
-from dlexp.rundir import BOUNDARY, RunDirectory
+from dlexp.runs.directory import BOUNDARY, RunDirectory
+from dlexp.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from dlexp.compare.groups import FREE, SEED
 from dlexp.compare.statistics import Estimate
 from dlexp.errors import UserError
 from dlexp.report.collect import Facts, record_of
-from dlexp.tabular import label
+from dlexp.runs.formatting import label
 
 MOST_SETTINGS = 24  # of a factor: what has more is no choice that somebody varied to compare
 MOST_FACTORS = 4

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.report.figures import COLOURS, MARKERS, boundary, save
-from dlexp.rundir import BOUNDARY, GRADIENTS, RunDirectory
-from dlexp.tabular import label, table
+from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
+from dlexp.runs.formatting import label, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

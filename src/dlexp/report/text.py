@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dlexp.errors import UserError
-from dlexp.rundir import IDENTITY, PREDICTIONS, TRACE, RunDirectory
-from dlexp.tabular import table
+from dlexp.runs.directory import IDENTITY, PREDICTIONS, TRACE, RunDirectory
+from dlexp.runs.formatting import table
 
 WIDTH = 12  # numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
 

@@ -14,13 +14,14 @@ from typing import Any
 
 from dlexp.compare import tables
 from dlexp.errors import UserError
-from dlexp.files import clear_partial, read, write_atomically
-from dlexp.lock import awaited
 from dlexp.report import paper
 from dlexp.report.collect import DAMAGE, collect
 from dlexp.report.page import as_json, page
 from dlexp.report.studies import Study, settings, studies
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
+from dlexp.storage.atomic import clear_partial, write_atomically
+from dlexp.storage.locks import awaited
+from dlexp.storage.untrusted import read
 
 CACHE, DRAWN, LOCK = ".cache.json", ".drawn.json", ".lock"
 OURS = ("index.html", "summary.csv", "report.md")

@@ -14,9 +14,10 @@ from typing import Any, Self
 from omegaconf import OmegaConf
 
 from dlexp.errors import JobError, UserError
-from dlexp.files import clear_partial, load_yaml, read, regular, sync_folder, write_atomically
-from dlexp.lock import held, is_held
-from dlexp.table import Table
+from dlexp.storage.atomic import clear_partial, sync_folder, write_atomically
+from dlexp.storage.locks import held, is_held
+from dlexp.storage.tables import Table
+from dlexp.storage.untrusted import load_yaml, read, regular
 
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"

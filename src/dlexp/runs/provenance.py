@@ -12,31 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlexp.config import CHANGEABLE
-from dlexp.registry import import_modules
+from dlexp.config.config import CHANGEABLE, Config
+from dlexp.config.registry import import_modules
 
 if TYPE_CHECKING:
     import torch
 
-    from dlexp.build import Job
 
 # Modules that change no number: what is said of a run, and which run when.
 SAYING = {"cli.py", "compare", "display.py", "errors.py", "live.py", "report", "run.py", "summary.py", "tabular.py"}
 ORDERING = {"launch.py", "plan.py", "plugins.py", "supervisor.py", "sweep.py", "tasks.py", "verbs", "worker.py"}
 
 
-def environment(job: "Job") -> dict[str, Any]:
-    """What besides the config decides a run's bits, and what tells where it came from."""
+def environment(config: Config, device: "torch.device", hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Return what besides the config decides a run's bits, and what tells where it came from.
+
+    `config` has its threads resolved; `hashes` are those of the data, the split and the initial weights.
+    """
     import torch
 
-    cuda = job.device.type == "cuda"
     return {
-        **origin(import_modules(job.config.imports)),
-        "device": str(job.device),
-        "device_name": torch.cuda.get_device_name(job.device) if cuda else platform.machine(),
-        "threads": job.config.threads,
-        "config_sha256": config_sha256(job.config.to_mapping()),
-        **job.hashes,
+        **origin(import_modules(config.imports)),
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "threads": config.threads,
+        "config_sha256": config_sha256(config.to_mapping()),
+        **hashes,
     }
 
 

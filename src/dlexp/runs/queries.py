@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlexp.errors import UserError, did_you_mean
-from dlexp.rundir import RunDirectory, flat, parse_value
-from dlexp.tabular import label, table
+from dlexp.runs.directory import RunDirectory, flat, parse_value
+from dlexp.runs.formatting import label, table
 
 MISSING = "–"  # of a key that only one run has
 UNTOLD = ("command", "directory", "config_sha256")  # of an environment: the config's own keys say it better

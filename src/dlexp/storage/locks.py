@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlexp.errors import UserError
-from dlexp.files import lives, regular
+from dlexp.storage.atomic import lives
+from dlexp.storage.untrusted import regular
 
 _LOOK_AGAIN, _AT_MOST = 0.1, 2.0  # seconds
 

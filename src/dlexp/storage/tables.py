@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from dlexp.errors import UserError
-from dlexp.files import regular
+from dlexp.storage.untrusted import regular
 
 
 class Table:

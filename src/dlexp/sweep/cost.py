@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlexp.build import check
-from dlexp.config import Config, load_config
-from dlexp.rundir import METRICS
-from dlexp.tasks import Task
+from dlexp.config.config import Config, load_config
+from dlexp.runs.directory import METRICS
+from dlexp.sweep.jobs import Task
+from dlexp.training.build import check
 
 BATCHES = 20  # of train, in each of three epochs, of which the first is not measured
 FORWARD = 1 / 3  # of a training step's time: evaluation has no backward pass, which takes twice the forward one
@@ -42,8 +42,9 @@ def costs(tasks: Sequence[Task]) -> dict[str, Cost]:
 
 
 def _cost(task: Task, folder: str) -> Cost:
-    from dlexp import data, loop
-    from dlexp.registry import import_modules
+    from dlexp.config.registry import import_modules
+    from dlexp.data import preparation as data
+    from dlexp.training import loop
 
     config = task.config
     prepared = data.prepare(config.dataset, Path(config.data_dir), import_modules(config.imports))

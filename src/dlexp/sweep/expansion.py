@@ -9,8 +9,8 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from dlexp.composition import grid, parse, text
-from dlexp.config import CHANGEABLE
+from dlexp.config.composition import grid, parse, text
+from dlexp.config.config import CHANGEABLE
 from dlexp.errors import UserError
 
 MOST = 100_000  # jobs of a sweep; to compose and check so many takes hours

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from dlexp import data
-from dlexp.build import build, check
-from dlexp.config import Config, load_config
+from dlexp.config.config import Config, load_config
+from dlexp.config.registry import import_modules
+from dlexp.data import preparation as data
 from dlexp.errors import UserError
-from dlexp.ground import code_sha256, config_sha256
-from dlexp.registry import import_modules
-from dlexp.rundir import RunDirectory, find_runs
+from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.runs.provenance import code_sha256, config_sha256
+from dlexp.training.build import build, check
 
 State = Literal["missing", "done", "shorter", "interrupted", "failed", "running"]
 

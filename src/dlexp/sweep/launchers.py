@@ -18,12 +18,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dlexp.build import check
-from dlexp.composition import initialized, parse, search_path
-from dlexp.config import load_config
+from dlexp.config.composition import initialized, parse, search_path
+from dlexp.config.config import load_config
 from dlexp.errors import JobError, UserError
-from dlexp.rundir import RunDirectory
-from dlexp.tasks import Task
+from dlexp.runs.directory import RunDirectory
+from dlexp.sweep.jobs import Task, job_key
+from dlexp.sweep.worker import Draw, work
+from dlexp.training.build import check
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
@@ -33,48 +34,48 @@ if TYPE_CHECKING:
 class Work:
     """Runs one job in whatever process the launcher has for it; picklable."""
 
-    def __init__(self, orders: dict[tuple[str, ...], dict[str, Any]]):
-        self._orders = orders
+    def __init__(self, orders: dict[tuple[str, ...], dict[str, Any]], draw: Draw):
+        self._orders, self._draw = orders, draw
 
     def __call__(self, config: DictConfig) -> dict[str, Any]:
         """Train the job of the overrides that Hydra was given for this process."""
-        from dlexp import worker
-
         started = time.monotonic()
-        answer = worker.work(self._orders[tuple(HydraConfig.get().overrides.task)])
+        answer = work(self._orders[tuple(HydraConfig.get().overrides.task)], self._draw)
         return {**answer, "said": [], "seconds": time.monotonic() - started}
 
 
 class Trial:
     """Trains one trial of a study, and returns what it is judged by: its best value on the validation split."""
 
+    def __init__(self, draw: Draw):
+        self._draw = draw
+
     def __call__(self, config: DictConfig) -> float:
         """Raise JobError where the trial failed, which the study takes as a failed one."""
-        from dlexp import worker
-        from dlexp.tasks import job_key
-
         overrides = tuple(HydraConfig.get().overrides.task)
         checked = check(load_config(overrides))
-        answer = worker.work(Task(overrides, checked, job_key(checked, {})).order())
+        answer = work(Task(overrides, checked, job_key(checked, {})).order(), self._draw)
         if answer["status"] != "finished":
             raise JobError(str(answer.get("message", answer["status"])))
         selected = RunDirectory(Path(answer["run"])).read_json("result.json")["selected"]
         return float(selected[checked.early_stopping.monitor])
 
 
-def launch(todo: Sequence[Task], hydra_overrides: Sequence[str], *, fresh: bool) -> dict[str, dict[str, Any]]:
+def launch(
+    todo: Sequence[Task], hydra_overrides: Sequence[str], draw: Draw, *, fresh: bool
+) -> dict[str, dict[str, Any]]:
     """Run the tasks by the launcher that `hydra_overrides` choose; return each one's answer, as `supervise` does."""
-    work = Work({task.overrides: task.order(fresh=fresh) for task in todo})
+    task_function = Work({task.overrides: task.order(fresh=fresh) for task in todo}, draw)
     folder = Path(todo[0].config.output_dir) / ".hydra"
     with _composed(hydra_overrides, folder) as (config, context):
         launcher: Launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=work, config=config
+            hydra_context=context, task_function=task_function, config=config
         )
         returns = launcher.launch([list(task.overrides) for task in todo], initial_job_idx=0)
     return {task.key: each.return_value for task, each in zip(todo, returns, strict=True)}
 
 
-def study(overrides: Sequence[str], hydra_overrides: Sequence[str]) -> None:
+def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) -> None:
     """Let the sweeper that `hydra_overrides` choose look for the best values of what `overrides` leave open.
 
     Its study is kept on disk, in `<output_dir>/<name>/study.db`, and goes on where it is run again. Raises UserError
@@ -91,7 +92,7 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str]) -> None:
     kept = [f"hydra.sweeper.storage='{storage}'", f"hydra.sweeper.study_name='{folder.name}'"]
     with _composed([*kept, f"hydra.sweeper.direction={direction}", *hydra_overrides], folder / ".hydra") as composed:
         sweeper: Sweeper = Plugins.instance().instantiate_sweeper(
-            config=composed[0], hydra_context=composed[1], task_function=Trial()
+            config=composed[0], hydra_context=composed[1], task_function=Trial(draw)
         )
         sweeper.sweep(arguments=list(overrides))
     _tell_best(storage, folder.name, config.early_stopping.monitor)

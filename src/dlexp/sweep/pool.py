@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from dlexp.errors import UserError
-from dlexp.live import Answer, LiveTable
-from dlexp.signals import StopRequest
-from dlexp.tasks import Task, one_of_each_kind
+from dlexp.sweep.jobs import Task, one_of_each_kind
+from dlexp.sweep.progress import Answer, LiveTable
+from dlexp.training.signals import StopRequest
 
 
 class Worker:
@@ -27,7 +27,7 @@ class Worker:
         self.task: Task | None = None
         self._started, self._partial = 0.0, b""
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dlexp.worker"],  # without the working directory's own json.py
+            [sys.executable, "-P", "-m", "dlexp.cli.worker"],  # without the working directory's own json.py
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dlexp.errors import UserError
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
 
 Answer = dict[str, Any]  # of a worker: status, run, message, said, seconds
 

@@ -12,21 +12,21 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from dlexp.build import check
-from dlexp.config import load_config
+from dlexp.config.config import load_config
 from dlexp.errors import DlexpError, FixedLengthError, UserError
-from dlexp.files import regular
-from dlexp.launch import work_of
-from dlexp.lock import taken
-from dlexp.report import figures
-from dlexp.resumption import resumed_config
-from dlexp.rundir import RunDirectory
-from dlexp.tasks import Task, identity, look, refuse_misfits
+from dlexp.runs.directory import RunDirectory
+from dlexp.storage.locks import taken
+from dlexp.storage.untrusted import regular
+from dlexp.sweep.jobs import Task, identity, look, refuse_misfits
+from dlexp.training.build import check
+from dlexp.training.resume import resumed_config
+
+Draw = Callable[[RunDirectory], None]
 
 
 class Said(io.StringIO):
@@ -44,8 +44,8 @@ class Said(io.StringIO):
         return super().write(text)
 
 
-def main() -> None:
-    """Serve until the input ends."""
+def serve(draw: Draw) -> None:
+    """Work until the input ends; `draw` is called with each run that a job has left, if no signal stopped it."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints is not an answer
     orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -55,7 +55,7 @@ def main() -> None:
         if "overrides" in order:
             sys.argv[1:] = ["train", *order["overrides"]]  # what environment.json tells as the command
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            answer = work(order) if "overrides" in order else {"refused": misfit(order["fit"])}
+            answer = work(order, draw) if "overrides" in order else {"refused": misfit(order["fit"])}
         try:
             told = [line for line in said.getvalue().splitlines() if line]
             print(json.dumps({**answer, "said": told}), file=answers, flush=True)
@@ -73,7 +73,7 @@ def misfit(jobs: Sequence[Sequence[str]]) -> str | None:
     return None
 
 
-def work(order: dict[str, Any]) -> dict[str, Any]:
+def work(order: dict[str, Any], draw: Draw) -> dict[str, Any]:
     """Train one job, or go on with it; return how it ended, where, and why where it failed."""
     run: RunDirectory | None = None
     try:
@@ -97,7 +97,7 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
             claim.write(str(run.path))
         status = run.status()
         if "signal" not in status:
-            figures.draw(run)
+            draw(run)
         return {"status": status["status"], "run": str(run.path), "signal": status.get("signal")}
     except DlexpError as error:
         return {"status": "failed", "message": str(error), "exit_code": error.exit_code}
@@ -135,8 +135,10 @@ def _train(task: Task, device: str | None) -> RunDirectory:
     where = [f"device={device}"] if device else []
     if task.run is None:
         config = check(load_config([*task.overrides, *where]))
+        from dlexp.training.loop import work_of
+
         return work_of(config)(config)
-    from dlexp import loop
+    from dlexp.training import loop
 
     changes = [f"epochs={task.config.epochs}", f"threads={task.config.threads}", *where]
     changes.append(f"imports=[{','.join(task.config.imports)}]")  # which are the user's: the command gave them
@@ -153,8 +155,3 @@ def _listen(orders: "queue.SimpleQueue[str | None]") -> None:
         orders.put(line)
     orders.put(None)
     os.kill(os.getpid(), signal.SIGTERM)  # a job under way takes it as a request to save and stop
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the parent's, sent to a worker that had not begun
-        main()

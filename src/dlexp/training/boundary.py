@@ -2,9 +2,9 @@
 
 import torch
 
-from dlexp import evaluate
-from dlexp.build import Job
-from dlexp.rundir import BOUNDARY, POINTS, RunDirectory
+from dlexp.runs.directory import BOUNDARY, POINTS, RunDirectory
+from dlexp.training import evaluation as evaluate
+from dlexp.training.job import Job
 
 SIDE = 101  # points of the grid along each axis
 MARGIN = 0.05  # of the samples' extent, beyond them

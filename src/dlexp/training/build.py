@@ -5,38 +5,34 @@ together.
 """
 
 import dataclasses
-import math
 import os
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlexp import data
-from dlexp.config import Config
+from dlexp.components.losses import LOSSES
+from dlexp.components.metrics import ABSOLUTE_ERROR, ACCURACY
+from dlexp.components.optimizers import OPTIMIZERS
+from dlexp.components.regularizers import REGULARIZERS
+from dlexp.components.schedulers import SCHEDULERS
+from dlexp.config.config import Config
+from dlexp.config.registry import Registry, import_modules
 from dlexp.data import augmentation
-from dlexp.data.source import Source
+from dlexp.data import preparation as data
+from dlexp.demonstrations import IDENTITIES
 from dlexp.errors import UserError
-from dlexp.fit import check_fit
-from dlexp.ground import weights_sha256
-from dlexp.identities import IDENTITIES
-from dlexp.losses import LOSSES, Loss
-from dlexp.measures import ABSOLUTE_ERROR, ACCURACY, Measure
 from dlexp.models import MODELS
-from dlexp.optimizers import OPTIMIZERS
-from dlexp.registry import Registry, import_modules
-from dlexp.regularizers import REGULARIZERS, Penalty
-from dlexp.schedulers import SCHEDULERS, Schedule
+from dlexp.runs.provenance import weights_sha256
+from dlexp.training.compatibility import check_fit
+from dlexp.training.job import Job, dtype_of
 
 if TYPE_CHECKING:
     import torch
 
-    from dlexp.data.batches import Batches
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "model": MODELS,
@@ -46,49 +42,6 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "regularizer": REGULARIZERS,
     "identity": IDENTITIES,
 }
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one run needs, on its device; `config` has its device and threads resolved."""
-
-    config: Config
-    device: "torch.device"
-    model: "torch.nn.Module"
-    batches: "Batches"
-    optimizer: "torch.optim.Optimizer"
-    schedule: Schedule
-    loss: Loss
-    measure: Measure
-    penalty: Penalty | None
-    weights: Sequence["torch.Tensor"]  # what the penalty is on
-    source: Source
-    batch_size: int
-    hashes: dict[str, str]  # of the data, the split and the initial weights
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Number of batches in the train split."""
-        return -(-self.batches.size("train") // self.batch_size)
-
-    def evaluation_batches(self, split: str) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
-        """The batches of a split in its own order, of a size that only evaluation needs."""
-        from dlexp.data.batches import VALUES_AT_ONCE
-
-        return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """The context of a forward pass: nothing in float32, where autocast would cost 10 µs a step."""
-        import torch
-
-        if self.config.precision != "bfloat16":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
-
-    @property
-    def dtype(self) -> "torch.dtype":
-        """What inputs, weights and the sums of an epoch are kept in."""
-        return _dtype(self.config)
 
 
 def check(config: Config) -> Config:
@@ -117,7 +70,7 @@ def build(config: Config) -> Job:
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
     augment = augmentation.build(config.dataset["augmentation"], prepared.source.input_shape)
-    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, augment, _dtype(config))
+    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, augment, dtype_of(config))
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
 
@@ -172,7 +125,9 @@ def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> "torch.nn
         "num_outputs": 1 if loss.one_node else len(source.class_names or source.value_names) or 1,
     }
     usual = torch.get_default_dtype()
-    torch.set_default_dtype(_dtype(config))  # so that written weights are not rounded to float32 on the way to float64
+    torch.set_default_dtype(
+        dtype_of(config)
+    )  # so that written weights are not rounded to float32 on the way to float64
     try:
         return MODELS.build(config.model, imports, **facts)
     finally:
@@ -200,9 +155,3 @@ def _configure_torch(config: Config) -> tuple[Config, "torch.device"]:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not config.deterministic
     return dataclasses.replace(config, device=name, threads=threads), device
-
-
-def _dtype(config: Config) -> "torch.dtype":
-    import torch
-
-    return torch.float64 if config.precision == "float64" else torch.float32

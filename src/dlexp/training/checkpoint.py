@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from dlexp.errors import UserError
-from dlexp.files import regular, write_atomically
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
+from dlexp.storage.atomic import write_atomically
+from dlexp.storage.untrusted import regular
 
 FORMAT = 1
 KEPT = 2

@@ -4,13 +4,14 @@ import copy
 import math
 from typing import TYPE_CHECKING
 
+from dlexp.components.losses import Outputs, Targets
 from dlexp.errors import UserError
-from dlexp.losses import Outputs, Targets
 
 if TYPE_CHECKING:
     import torch
 
-    from dlexp.build import Job
+    from dlexp.training.job import Job
+
 
 TRACEABLE = 30_000  # numbers; such a step is a megabyte of trace.csv
 
@@ -67,7 +68,7 @@ def check_fit(job: "Job") -> None:
 
 def _numbers_of_a_step(job: "Job") -> int:
     """How many numbers a traced step writes: inputs and activations of the batch, parameters and their gradients."""
-    from dlexp.summary import summarize
+    from dlexp.models.summary import summarize
 
     shapes = [job.source.input_shape, *(row.output_shape for row in summarize(job.model, job.source.input_shape))]
     return job.batch_size * sum(map(math.prod, shapes)) + 2 * sum(p.numel() for p in job.model.parameters())

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlexp.measures import Measure, predicted_classes
+from dlexp.components.metrics import Measure, predicted_classes
 
 
 @torch.inference_mode()

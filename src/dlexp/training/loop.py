@@ -3,25 +3,32 @@
 import math
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dlexp.build import build
-from dlexp.config import Config
+from dlexp.config.config import Config
 from dlexp.data.batches import shuffled
-from dlexp.display import Display
-from dlexp.finish import write_results
-from dlexp.ground import config_sha256, environment
+from dlexp.demonstrations.demonstrate import work_out
 from dlexp.models.by_hand import ByHand
-from dlexp.records import evaluate_held_out, log_evaluation, log_gradients, log_step, log_units
-from dlexp.resumption import check_same_ground, kept_config
-from dlexp.rundir import METRICS, RunDirectory
-from dlexp.session import Session
-from dlexp.signals import StopRequest
-from dlexp.trace import Trace
+from dlexp.runs.directory import METRICS, RunDirectory
+from dlexp.runs.provenance import config_sha256, environment
+from dlexp.training.build import build
+from dlexp.training.progress import Display
+from dlexp.training.records import evaluate_held_out, log_evaluation, log_gradients, log_step, log_units
+from dlexp.training.results import write_results
+from dlexp.training.resume import check_same_ground, kept_config
+from dlexp.training.session import Session
+from dlexp.training.signals import StopRequest
+from dlexp.training.trace import Trace
+
+
+def work_of(config: Config) -> Callable[[Config], RunDirectory]:
+    """Return what does a config's work: `train`, or `work_out` for a demonstration."""
+    return work_out if config.works_out_identity else train
 
 
 def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
@@ -34,7 +41,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     # --- Everything is built and checked before a directory is made.
     job = build(config)
     config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
-    ground, kept = environment(job), kept_config(config, run) if run else config.to_mapping()
+    ground, kept = environment(config, job.device, job.hashes), kept_config(config, run) if run else config.to_mapping()
     if run is not None:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)

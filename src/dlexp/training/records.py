@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dlexp import evaluate
-from dlexp.build import Job
 from dlexp.models.layers import ACTIVATIONS
-from dlexp.rundir import EVALUATIONS, GRADIENTS, STEPS, UNITS
-from dlexp.session import Session
+from dlexp.runs.directory import EVALUATIONS, GRADIENTS, STEPS, UNITS
+from dlexp.training import evaluation as evaluate
+from dlexp.training.job import Job
+from dlexp.training.session import Session
 
 UNITS_SAMPLES = 256  # of train, that dead and saturated units are looked for with
 FLAT = 0.05  # of its largest slope: where an activation counts as saturated; tanh beyond ±2.18, sigmoid beyond ±4.36

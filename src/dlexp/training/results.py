@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlexp import evaluate
-from dlexp.boundary import write_boundary
-from dlexp.build import Job
+from dlexp.components.metrics import Measure
 from dlexp.errors import JobError
-from dlexp.files import write_atomically
-from dlexp.measures import Measure
-from dlexp.rundir import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
-from dlexp.session import Session
+from dlexp.runs.directory import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
+from dlexp.storage.atomic import write_atomically
+from dlexp.training import evaluation as evaluate
+from dlexp.training.boundary import write_boundary
+from dlexp.training.job import Job
+from dlexp.training.session import Session
 
 WORST = 16  # images that are kept of those taken for something else
 

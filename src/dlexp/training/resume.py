@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dlexp.build import Job, check
-from dlexp.config import CHANGEABLE, Config, load_config
+from dlexp.config.config import CHANGEABLE, Config, load_config
 from dlexp.errors import FixedLengthError, UserError
-from dlexp.ground import config_sha256, environment
-from dlexp.rundir import RunDirectory
+from dlexp.runs.directory import RunDirectory
+from dlexp.runs.provenance import config_sha256, environment
+from dlexp.training.build import check
+from dlexp.training.job import Job
 
 
 def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
@@ -58,7 +59,7 @@ def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
 
     Raises UserError where the data are others, or where the schedule does not let the number of epochs change.
     """
-    then, here = run.read_json("environment.json"), environment(job)
+    then, here = run.read_json("environment.json"), environment(job.config, job.device, job.hashes)
     for key in ("data_sha256", "split_sha256"):
         if then.get(key) != here[key]:
             raise UserError(f"{run.path} was trained on other data than are in data_dir now ({key} differs).")

@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.config import Config, load_config
+from dlexp.config.config import Config, load_config
 from dlexp.errors import UserError
-from dlexp.rundir import METRICS, RunDirectory
+from dlexp.runs.directory import METRICS, RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,10 +55,10 @@ class Run:
 
         Raises UserError where there is no such checkpoint, or none is whole.
         """
-        from dlexp import checkpoint
-        from dlexp.build import build_model, check
-        from dlexp.ground import config_sha256
-        from dlexp.registry import import_modules
+        from dlexp.config.registry import import_modules
+        from dlexp.runs.provenance import config_sha256
+        from dlexp.training import checkpoint
+        from dlexp.training.build import build_model, check
 
         def check_origin(path: Path, state: dict[str, Any]) -> None:
             checkpoint.check_experiment(path, state, config_sha256(self.directory.read_config()))

@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import torch
 
-from dlexp import checkpoint
-from dlexp.build import Job
-from dlexp.checkpoint import Progress
+from dlexp.components.optimizers import OPTIMIZERS
 from dlexp.errors import DlexpError, JobError, UserError
-from dlexp.optimizers import OPTIMIZERS
-from dlexp.rundir import EVALUATIONS, GRADIENTS, METRICS, STEPS, TRACE, UNITS, RunDirectory
-from dlexp.table import check_head
+from dlexp.runs.directory import EVALUATIONS, GRADIENTS, METRICS, STEPS, TRACE, UNITS, RunDirectory
+from dlexp.storage.tables import check_head
+from dlexp.training import checkpoint
+from dlexp.training.checkpoint import Progress
+from dlexp.training.job import Job
 
 NUMBERS = {bool, int, float}
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from dlexp.rundir import TRACE
-from dlexp.session import Session
+from dlexp.runs.directory import TRACE
+from dlexp.training.session import Session
 
 
 class Trace:

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from robustness.forks import Child, Trial, dlexp, prepare
 
-from dlexp.main import main
+from dlexp.cli.main import main
 from dlexp.report import paper
 from dlexp.runs.directory import RunDirectory
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from dlexp.config.schema import Count, NonNegative, Seed
 from dlexp.data.source import Samples, Source
 from dlexp.errors import UserError
-from dlexp.schema import Count, NonNegative, Seed
 
 
 def linear_map(

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from dlexp.config.schema import Count
 from dlexp.data.source import Samples, Source
 from dlexp.errors import UserError
-from dlexp.schema import Count
 
 
 def noise(shape: tuple[Count, ...] = (3, 227, 227), classes: Count = 1000, samples: Count = 64) -> Source:

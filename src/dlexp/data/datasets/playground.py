@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
+from dlexp.config.schema import Count, Fraction, Seed
 from dlexp.data.source import Samples, Source
-from dlexp.schema import Count, Fraction, Seed
 
 RADIUS = 5.0  # of the square in which all points but a few of the noisy Gaussians' and the spiral's lie
 

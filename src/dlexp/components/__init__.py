@@ -1,0 +1,1 @@
+"""Losses, metrics, optimizers, schedulers, regularizers: one registry each."""

@@ -1,0 +1,1 @@
+"""Sources of samples, their splits, batches and augmentation."""

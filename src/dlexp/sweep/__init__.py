@@ -1,0 +1,1 @@
+"""Many jobs: expansion, what is done already, worker processes, launchers, cost."""

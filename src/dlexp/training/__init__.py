@@ -1,0 +1,1 @@
+"""The training loop: what it builds, what it saves, what it writes down."""

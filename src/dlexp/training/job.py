@@ -1,0 +1,69 @@
+"""What one run needs, built and on its device."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlexp.components.losses import Loss
+from dlexp.components.metrics import Measure
+from dlexp.components.regularizers import Penalty
+from dlexp.components.schedulers import Schedule
+from dlexp.config.config import Config
+from dlexp.data.source import Source
+
+if TYPE_CHECKING:
+    import torch
+
+    from dlexp.data.batches import Batches
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run needs, on its device; `config` has its device and threads resolved."""
+
+    config: Config
+    device: "torch.device"
+    model: "torch.nn.Module"
+    batches: "Batches"
+    optimizer: "torch.optim.Optimizer"
+    schedule: Schedule
+    loss: Loss
+    measure: Measure
+    penalty: Penalty | None
+    weights: Sequence["torch.Tensor"]  # what the penalty is on
+    source: Source
+    batch_size: int
+    hashes: dict[str, str]  # of the data, the split and the initial weights
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in the train split."""
+        return -(-self.batches.size("train") // self.batch_size)
+
+    def evaluation_batches(self, split: str) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
+        """The batches of a split in its own order, of a size that only evaluation needs."""
+        from dlexp.data.batches import VALUES_AT_ONCE
+
+        return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of a forward pass: nothing in float32, where autocast would cost 10 µs a step."""
+        import torch
+
+        if self.config.precision != "bfloat16":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """What inputs, weights and the sums of an epoch are kept in."""
+        return dtype_of(self.config)
+
+
+def dtype_of(config: Config) -> "torch.dtype":
+    """Return what inputs, weights and the sums of an epoch are kept in."""
+    import torch
+
+    return torch.float64 if config.precision == "float64" else torch.float32
