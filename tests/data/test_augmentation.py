@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from small_runs import SMALL_CNN, resume, train
-from small_runs import assert_same_end
+from small_runs import SMALL_CNN, assert_same_end, resume, train
 
 from dlexp.cli.main import main
 from dlexp.config.config import load_config

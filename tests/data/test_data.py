@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_runs import train
 from robustness.odd_cases import write_files
+from small_runs import train
 
 from dlexp.cli.main import main
 from dlexp.config.config import load_config

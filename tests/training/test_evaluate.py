@@ -1,6 +1,7 @@
 """Metrics against scikit-learn, on unbalanced classes, on two, and with one absent."""
 
 import csv
+import math
 import warnings
 
 import numpy as np
@@ -10,7 +11,8 @@ from sklearn import metrics
 from small_runs import train
 
 from dlexp.cli.main import main
-from dlexp.training.evaluation import class_metrics
+from dlexp.components.metrics import final
+from dlexp.training.evaluation import per_class
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -22,7 +24,8 @@ def test_they_are_scikit_learn_s(classes: int) -> None:
     scores = generator.dirichlet(np.ones(classes), 300) + 0.3 * np.eye(classes)[targets]
     scores /= scores.sum(1, keepdims=True)
     predicted = scores.argmax(1)
-    mine = class_metrics(torch.from_numpy(scores), torch.from_numpy(targets), [f"class {k}" for k in range(classes)])
+    logits = torch.from_numpy(scores).log()
+    mine = {name: metric(logits, torch.from_numpy(targets)) for name, metric in final("classes").items()}
     assert mine["precision"] == pytest.approx(metrics.precision_score(targets, predicted, average="macro"))
     assert mine["recall"] == pytest.approx(metrics.recall_score(targets, predicted, average="macro"))
     assert mine["f1"] == pytest.approx(metrics.f1_score(targets, predicted, average="macro"))
@@ -31,7 +34,8 @@ def test_they_are_scikit_learn_s(classes: int) -> None:
     scored = scores[:, 1] if classes == 2 else scores
     assert mine["roc_auc"] == pytest.approx(metrics.roc_auc_score(targets, scored, multi_class="ovr"))
     assert mine["pr_auc"] == pytest.approx(metrics.average_precision_score(targets, scored))
-    last = mine["per_class"][f"class {classes - 1}"]
+    names = [f"class {k}" for k in range(classes)]
+    last = per_class(logits.argmax(1), torch.from_numpy(targets), names)[names[-1]]
     assert last["support"] == (targets == classes - 1).sum()
     assert last["f1"] == pytest.approx(metrics.f1_score(targets == classes - 1, predicted == classes - 1))
 
@@ -39,9 +43,12 @@ def test_they_are_scikit_learn_s(classes: int) -> None:
 def test_an_absent_class_is_null_and_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        mine = class_metrics(torch.eye(3)[[0, 1, 1]], torch.tensor([0, 1, 0]), ["a", "b", "c"])
-    assert mine["roc_auc"] is None and mine["per_class"]["c"]["support"] == 0
+        outputs, targets = torch.eye(3)[[0, 1, 1]], torch.tensor([0, 1, 0])
+        mine = {name: metric(outputs, targets) for name, metric in final("classes").items()}
+        each = per_class(outputs.argmax(1), targets, ["a", "b", "c"])
+    assert math.isnan(mine["roc_auc"]) and each["c"]["support"] == 0
     assert mine["balanced_accuracy"] == pytest.approx(0.75)
+    assert mine["f1"] == pytest.approx(metrics.f1_score([0, 1, 0], [0, 1, 1], average="macro"))
 
 
 def test_is_it_this_class_or_another(capsys: pytest.CaptureFixture[str]) -> None:

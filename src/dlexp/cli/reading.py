@@ -48,7 +48,7 @@ def compare(arguments: Sequence[str]) -> int:
     parser = parser_of(compare)
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
     parser.add_argument("--by", action="append", required=True, metavar="KEY", help="the factor; again for another")
-    parser.add_argument("--metric", default="test/accuracy", help="default: test/accuracy; or test/loss, …")
+    parser.add_argument("--metric", help="as test/f1; default: the first metric of the runs' test split")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--pairs", action="store_true", help="a table of all paired differences too")
     for name in ("markdown", "latex", "csv", "json"):

@@ -111,7 +111,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 
     from dlexp.report import text
     from dlexp.training.build import build, check
-    from dlexp.training.results import evaluate_splits
+    from dlexp.training.evaluation import evaluate_splits
     from dlexp.training.resume import check_same_ground
 
     job = build(check(run.config))

@@ -55,8 +55,8 @@ class Comparison:
     notes: Sequence[str] = ()
 
 
-def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str) -> Comparison:
-    """Compare finished runs by one or more config keys.
+def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None = None) -> Comparison:
+    """Compare finished runs by one or more config keys; `metric` is `split/name`, or the runs' own first one.
 
     Raises UserError where a key or metric is unknown, or there is nothing to compare.
     """
@@ -66,6 +66,7 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str) -> Co
     factors = list(dict.fromkeys(factor_key(name, everything) for name in by))
     if SEED in factors:
         raise UserError("--by seed: seeds are what a comparison averages over; name the factor that you varied.")
+    metric = own_metric(everything) if metric is None else metric
     known = {name for record in everything for name in record.figures}
     if metric not in known:
         raise UserError(f"--metric {metric}: no run has such a figure.{did_you_mean(metric, sorted(known))}")
@@ -83,13 +84,20 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str) -> Co
         cells = _cells(measured, factors, metric)
         names = named(cells)
         by_seed = {names[s]: estimate(list(_by_seed(each, _cases(cells)).values())) for s, each in cells.items()}
-        combinations = _ranked(by_seed, metric)
+        combinations = _ranked(by_seed, higher=higher_is_better(metric, measured))
     return Comparison(effects, combinations, list(dict.fromkeys(notes)))
 
 
-def higher_is_better(metric: str) -> bool:
-    """Whether more of a figure is better: of accuracy and R², not of losses, errors, seconds."""
-    return metric.endswith(("accuracy", "r2"))
+def higher_is_better(metric: str, everything: Iterable[Record]) -> bool:
+    """Return whether more is better of `split/name`, as the runs say it; of what they say nothing of, less is."""
+    name = metric.partition("/")[2]
+    return any(record.directions.get(name) == "higher" for record in everything)
+
+
+def own_metric(everything: Iterable[Record]) -> str:
+    """Return the first metric of the test split that the runs have beside the loss; `test/loss` if there is none."""
+    names = (key for record in everything for key in record.figures if key.startswith("test/"))
+    return next((name for name in names if name != "test/loss"), "test/loss")
 
 
 def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[str]) -> Effect:
@@ -103,7 +111,8 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
             f"Not every combination is there for every {factor.removesuffix('.name')} and seed: a mean is over the "
             "seeds that have all, or else over what there is; a difference is over what both settings have."
         )
-    estimates = _ranked({name: estimate(list(values.values())) for name, values in figures.items()}, metric)
+    higher = higher_is_better(metric, everything)
+    estimates = _ranked({name: estimate(list(each.values())) for name, each in figures.items()}, higher=higher)
     pairs = list(itertools.combinations(estimates, 2))
     values = {(one, other): _paired(by_name[one], by_name[other]) for one, other in pairs}
     p_values = {pair: paired_p_value(each) for pair, each in values.items() if len(each) > 1}
@@ -117,7 +126,7 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
         low, high = paired_interval(each)
         found = Difference(one, other, len(each), sum(each) / len(each), low, high, corrected[one, other])
         differences.append(found if found.claimed else replace(found, needed=pairs_needed(each, len(p_values))))
-    sentences = [_sentence(each, metric, estimates) for each in differences]
+    sentences = [_sentence(each, metric, estimates, higher=higher) for each in differences]
     apart = [f"{d.one} and {d.other}" for d in differences if not d.pairs and figures[d.one].keys() & figures[d.other]]
     crossed = [f"{', '.join(nuisances(everything, [factor]))}: never the same in {each}" for each in apart]
     return Effect(factor, metric, estimates, differences, sentences, [*confounders(everything, [factor]), *crossed])
@@ -161,12 +170,11 @@ def _paired(one: Cells, other: Cells) -> list[float]:
     return [sum(one[seed, case] - other[seed, case] for case in cases) / len(cases) for seed in seeds]
 
 
-def _ranked(estimates: Mapping[str, Estimate], metric: str) -> dict[str, Estimate]:
-    return dict(sorted(estimates.items(), key=lambda item: item[1].mean, reverse=higher_is_better(metric)))
+def _ranked(estimates: Mapping[str, Estimate], *, higher: bool) -> dict[str, Estimate]:
+    return dict(sorted(estimates.items(), key=lambda item: item[1].mean, reverse=higher))
 
 
-def _sentence(difference: Difference, metric: str, estimates: Mapping[str, Estimate]) -> str:
-    d, better = difference, higher_is_better(metric)
+def _sentence(d: Difference, metric: str, estimates: Mapping[str, Estimate], *, higher: bool) -> str:
     if d.p_value is None or d.low is None or d.high is None:
         why = "no two of their runs are alike in seed and all else" if d.pairs == 0 else "one common seed"
         return f"{d.one} and {d.other}: {d.mean:+.4g} {metric}, but {why}: nothing can be said."
@@ -176,7 +184,7 @@ def _sentence(difference: Difference, metric: str, estimates: Mapping[str, Estim
         return f"{d.one} and {d.other} come to the same {metric} with every seed{where}."
     size = f"{abs(d.mean):.4g}{where} ({_interval(d)})"
     if d.claimed:
-        first, second = (d.one, d.other) if (d.mean > 0) == better else (d.other, d.one)
+        first, second = (d.one, d.other) if (d.mean > 0) == higher else (d.other, d.one)
         return f"{first} is better than {second}: {metric} differs by {size}, corrected p = {d.p_value:.2g}."
     more = "" if d.needed is None else max(0, d.needed - d.pairs)
     settle = (

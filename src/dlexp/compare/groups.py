@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dlexp.components.metrics import known_directions
 from dlexp.errors import UserError, did_you_mean
 from dlexp.runs.directory import RunDirectory, flat
 from dlexp.runs.formatting import label
@@ -28,6 +29,7 @@ class Record:
     keys: Mapping[str, Any]
     ground: Mapping[str, Any]
     figures: Mapping[str, float]
+    directions: Mapping[str, str]  # by a metric's name: whether higher or lower is better
 
 
 def record(run: RunDirectory) -> Record | None:
@@ -39,7 +41,9 @@ def record(run: RunDirectory) -> Record | None:
         return None
     if result.get("status") != "finished" or "final" not in result:
         return None
-    return Record(str(run.path), keys, {key: notes.get(key) for key in (*GROUND, WEIGHTS)}, figures)
+    told = result.get("directions")
+    directions = known_directions() | (told if isinstance(told, dict) else {})
+    return Record(str(run.path), keys, {key: notes.get(key) for key in (*GROUND, WEIGHTS)}, figures, directions)
 
 
 def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:

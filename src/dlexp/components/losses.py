@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from dlexp.components.metrics import Measure
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Fraction, Interval
 from dlexp.errors import UserError
@@ -38,7 +37,6 @@ class Loss:
     accepts: tuple[Outputs, ...] = LOGITS
     takes: tuple[Targets, ...] = ("classes",)
     one_node: bool = False  # one output for two classes
-    measure: Measure | None = None  # instead of the dataset's own: accuracy or absolute error
     by_hand: Callable[["Tensor", "Tensor"], tuple["Tensor", "Tensor"]] = _unwritten
 
 
@@ -191,12 +189,10 @@ def output_matching() -> Loss:
         assert len(outputs) % 2 == 0, "`fit` has looked"
         return (outputs[1::2] - outputs[::2]).flatten(1)
 
-    distance = Measure("distance", lambda outputs, targets: 2 * differences(outputs).square().sum(1).sqrt().sum())
     return Loss(
         lambda outputs, targets: differences(outputs).square().sum(1).mean(),
         accepts=ANYTHING,
         takes=("nothing",),
-        measure=distance,
     )
 
 

@@ -1,20 +1,61 @@
-"""What beside its loss tells how a model does, and what its outputs say about classes."""
+"""Metrics: numbers that tell, beside the loss, how good a split's predictions are.
 
-from collections.abc import Callable
+Each says what it needs of the outputs, and whether more of it is better. A user's own is a function in one of `imports`
+that returns a Metric.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from dlexp.config.registry import Registry
+from dlexp.config.schema import Count
+from dlexp.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Needs = Literal["classes", "probabilities", "values", "pairs", "outputs"]
+OFFERED: dict[str, tuple[Needs, ...]] = {  # by what a dataset's targets are
+    "classes": ("classes", "probabilities", "outputs"),
+    "values": ("values", "outputs"),
+    "nothing": ("pairs", "outputs"),
+}
+USUAL = {"classes": "accuracy", "values": "absolute_error", "nothing": "distance"}
+FINAL = {  # computed once, of the final weights on the splits that are held out
+    "classes": ("precision", "recall", "f1", "balanced_accuracy", "matthews_correlation", "roc_auc", "pr_auc"),
+    "values": ("mean_absolute_error", "root_mean_squared_error", "r2"),
+    "nothing": (),
+}
+
 
 @dataclass(frozen=True)
-class Measure:
-    """A figure of outputs and targets, summed over a batch's samples; metrics hold its mean."""
+class Metric:
+    """A number computed from a split's predictions and its targets.
 
-    name: str
-    total: Callable[["Tensor", "Tensor"], "Tensor"]
-    higher_is_better: bool = False
+    `function(predictions, targets)` returns it, or None if it is undefined. Predictions are, as `needs` says, predicted
+    classes (N,), every class's probability (N, classes), or the outputs as they are (values, pairs, outputs). If
+    `adds_up`, the function returns a sum over samples and the metric is their mean: then the sums of batches give the
+    metric of an epoch, and no outputs are kept for it.
+    """
+
+    function: Callable[["Tensor", "Tensor"], Any]
+    needs: Needs
+    higher_is_better: bool
+    adds_up: bool = False
+
+    def __call__(self, outputs: "Tensor", targets: "Tensor") -> float:
+        """Return the metric of a whole split's outputs (N, …); NaN if it is undefined."""
+        value = self.function(self.predictions(outputs), targets)
+        value = float("nan") if value is None else float(value)
+        return value / len(targets) if self.adds_up else value
+
+    def predictions(self, outputs: "Tensor") -> "Tensor":
+        """Return what the function takes of a model's outputs (N, …)."""
+        if self.needs == "classes":
+            return predicted_classes(outputs)
+        return probabilities(outputs) if self.needs == "probabilities" else outputs
 
 
 def predicted_classes(outputs: "Tensor") -> "Tensor":
@@ -22,13 +63,201 @@ def predicted_classes(outputs: "Tensor") -> "Tensor":
     return outputs.argmax(1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
 
 
-def _correct(outputs: "Tensor", targets: "Tensor") -> "Tensor":
-    return (predicted_classes(outputs) == targets).sum()
+def probabilities(outputs: "Tensor") -> "Tensor":
+    """Return every class's probability (N, classes).
+
+    Of logits or log-probabilities by the softmax; of one node's logits (N, 1) by the sigmoid, that of the second class.
+    """
+    if outputs.shape[1] > 1:
+        return outputs.softmax(1)
+    both = outputs.new_zeros(len(outputs), 2)
+    both[:, 1] = outputs[:, 0]
+    return both.softmax(1)  # the softmax of (0, z) is (1 − σ(z), σ(z))
 
 
-def _absolute_error(outputs: "Tensor", targets: "Tensor") -> "Tensor":
-    return (outputs - targets).abs().mean(1).sum()
+def accuracy() -> Metric:
+    """The share of samples whose class is predicted."""
+    return Metric(lambda classes, targets: (classes == targets).sum(), "classes", True, adds_up=True)
 
 
-ACCURACY = Measure("accuracy", _correct, higher_is_better=True)
-ABSOLUTE_ERROR = Measure("absolute_error", _absolute_error)
+def precision() -> Metric:
+    """Of the samples predicted as a class, the share that is of it; the mean over classes, as in scikit-learn."""
+    return Metric(_averaged("precision_score"), "classes", True)
+
+
+def recall() -> Metric:
+    """Of the samples of a class, the share that is predicted as it; the mean over classes, as in scikit-learn."""
+    return Metric(_averaged("recall_score"), "classes", True)
+
+
+def f1() -> Metric:
+    """The harmonic mean of a class's precision and recall; the mean over classes, as in scikit-learn."""
+    return Metric(_averaged("f1_score"), "classes", True)
+
+
+def balanced_accuracy() -> Metric:
+    """The mean recall of the classes that the targets have: scikit-learn's balanced_accuracy_score."""
+
+    def mean_recall(classes: "Tensor", targets: "Tensor") -> float:
+        from sklearn.metrics import recall_score
+
+        expected = targets.cpu().numpy()
+        present = sorted(set(expected.tolist()))
+        return float(recall_score(expected, classes.cpu().numpy(), labels=present, average="macro", zero_division=0.0))
+
+    return Metric(mean_recall, "classes", True)
+
+
+def matthews_correlation() -> Metric:
+    """Matthews' correlation coefficient; 0 if there is one class only, of which scikit-learn would warn."""
+
+    def correlation(classes: "Tensor", targets: "Tensor") -> float:
+        from sklearn.metrics import matthews_corrcoef
+
+        expected, predicted = targets.cpu().numpy(), classes.cpu().numpy()
+        one = len({*expected.tolist(), *predicted.tolist()}) == 1
+        return 0.0 if one else float(matthews_corrcoef(expected, predicted))
+
+    return Metric(correlation, "classes", True)
+
+
+def roc_auc() -> Metric:
+    """The area under the ROC curve: of the second class of two, else the mean of each class against the rest."""
+    return Metric(_area("roc_auc_score"), "probabilities", True)
+
+
+def pr_auc() -> Metric:
+    """The area under the precision-recall curve, by average precision; of two or more classes as in `roc_auc`."""
+    return Metric(_area("average_precision_score"), "probabilities", True)
+
+
+def top_k_accuracy(k: Count = 5) -> Metric:
+    """The share of samples whose class is among the k most probable ones."""
+
+    def hits(probabilities: "Tensor", targets: "Tensor") -> "Tensor":
+        best = probabilities.topk(min(k, probabilities.shape[1]), 1).indices
+        return (best == targets[:, None]).any(1).sum()
+
+    return Metric(hits, "probabilities", True, adds_up=True)
+
+
+def absolute_error() -> Metric:
+    """The mean over samples and values of |y − t|."""
+    return Metric(lambda y, t: (y - t).abs().mean(1).sum(), "values", False, adds_up=True)
+
+
+def mean_absolute_error() -> Metric:
+    """The mean over samples and values of |y − t|, in float64."""
+    return Metric(lambda y, t: (y.double() - t.double()).abs().mean(), "values", False)
+
+
+def root_mean_squared_error() -> Metric:
+    """The root of the mean over samples and values of (y − t)²."""
+    return Metric(lambda y, t: (y.double() - t.double()).square().mean().sqrt(), "values", False)
+
+
+def r2() -> Metric:
+    """The mean over values of 1 − Σ (y − t)² / Σ (t − mean)²; undefined if a value is the same for all samples."""
+
+    def explained(y: "Tensor", t: "Tensor") -> "Tensor | None":
+        y, t = y.double().flatten(1), t.double()
+        if not bool((t.amax(0) > t.amin(0)).all()):
+            return None
+        return (1 - (y - t).square().sum(0) / (t - t.mean(0)).square().sum(0)).mean()
+
+    return Metric(explained, "values", True)
+
+
+def distance() -> Metric:
+    """The mean over pairs of consecutive samples of ‖f(x₂) − f(x₁)‖; there are half as many pairs as samples."""
+    return Metric(
+        lambda y, _: 2 * (y[1::2] - y[::2]).flatten(1).square().sum(1).sqrt().sum(), "pairs", False, adds_up=True
+    )
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        builder.__name__: builder
+        for builder in (
+            accuracy,
+            precision,
+            recall,
+            f1,
+            balanced_accuracy,
+            matthews_correlation,
+            roc_auc,
+            pr_auc,
+            top_k_accuracy,
+            absolute_error,
+            mean_absolute_error,
+            root_mean_squared_error,
+            r2,
+            distance,
+        )
+    },
+)
+
+
+def build(choices: Sequence[Any] | None, kind: str, imports: Sequence[ModuleType] = ()) -> dict[str, Metric]:
+    """Return the chosen metrics by their names, in their order; the usual one if `choices` is None.
+
+    `kind` is what the dataset's targets are: classes, values or nothing. Raises UserError for a metric that needs
+    something else, or is chosen twice.
+    """
+    metrics: dict[str, Metric] = {}
+    for choice in (USUAL[kind],) if choices is None else choices:
+        bound = METRICS.bind_choice(choice, imports)
+        name, metric = bound["name"], METRICS.build(bound, imports)
+        if not isinstance(metric, Metric):
+            raise UserError(f"metrics=[{name}]: {name}() returns no dlexp.components.metrics.Metric, but {metric!r}.")
+        if metric.needs not in OFFERED[kind]:
+            raise UserError(f"metrics=[{name}] needs {metric.needs}, but this dataset's targets are {kind}.")
+        if name in metrics:
+            raise UserError(f"metrics: {name} is chosen twice, and would give two columns of one name.")
+        metrics[name] = metric
+    return metrics
+
+
+def final(kind: str) -> dict[str, Metric]:
+    """Return the metrics that every run computes once, of its final weights on the held-out splits."""
+    return build(FINAL[kind], kind)
+
+
+def directions(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    """Return for each metric, and the loss, whether `higher` or `lower` is better, as result.json says it."""
+    return {"loss": "lower", **{name: "higher" if m.higher_is_better else "lower" for name, m in metrics.items()}}
+
+
+def known_directions() -> dict[str, str]:
+    """Return the directions of dlexp's own metrics, for runs of 0.1.0, which do not tell theirs."""
+    return directions({name: builder() for name, builder in METRICS.builders.items()})
+
+
+def _averaged(score: str) -> Callable[["Tensor", "Tensor"], float]:
+    """Return scikit-learn's `score`, averaged over the classes that targets or predictions have."""
+
+    def function(classes: "Tensor", targets: "Tensor") -> float:
+        from sklearn import metrics
+
+        expected, predicted = targets.cpu().numpy(), classes.cpu().numpy()
+        return float(getattr(metrics, score)(expected, predicted, average="macro", zero_division=0.0))
+
+    return function
+
+
+def _area(score: str) -> Callable[["Tensor", "Tensor"], float | None]:
+    """Return scikit-learn's `score` of ranked probabilities; None if a class has no sample."""
+
+    def function(probabilities: "Tensor", targets: "Tensor") -> float | None:
+        from sklearn import metrics
+
+        scores, expected = probabilities.double().cpu().numpy(), targets.cpu()
+        classes = scores.shape[1]
+        if len(expected.unique()) < classes:
+            return None
+        if classes == 2:
+            return float(getattr(metrics, score)(expected.numpy(), scores[:, 1]))
+        return float(getattr(metrics, score)(expected[:, None].eq(expected.unique()).long().numpy(), scores))
+
+    return function

@@ -1,8 +1,10 @@
 """Learning-rate schedules: PyTorch's, with when they step and whether a finished run may go on under them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dlexp.components.metrics import Metric
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Count, Fraction, Natural, NonNegative, Positive
 from dlexp.errors import UserError
@@ -16,8 +18,9 @@ class Schedule:
     """A PyTorch scheduler and how the loop drives it."""
 
     scheduler: Any  # LRScheduler; None leaves the learning rate alone
-    interval: Literal["epoch", "step", "loss"]  # 'loss': each epoch, given the validation (else train) loss
-    fixed_length: str | None = None  # why a finished run cannot be extended, where it cannot
+    interval: Literal["epoch", "step", "metric"]  # 'metric': each epoch, given a column of metrics.csv
+    fixed_length: str | None = None  # why a finished run cannot be extended, if it cannot
+    monitor: str | None = None  # the column that 'metric' means; None: the loss of validation, else of train
 
 
 def none(*, optimizer: "Optimizer") -> Schedule:
@@ -92,18 +95,23 @@ def reduce_on_plateau(
     threshold: NonNegative = 1e-4,
     cooldown: Natural = 0,
     min_lr: NonNegative = 0.0,
+    monitor: str | None = None,
     *,
     optimizer: "Optimizer",
+    metrics: Mapping[str, Metric],
 ) -> Schedule:
-    """Multiply lr by `factor` when the validation loss (without validation: the train loss) stops falling."""
+    """Multiply lr by `factor` when `monitor`, a column of metrics.csv, stops improving.
+
+    Without `monitor` that is the validation loss, or the train loss if there is no validation split.
+    """
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
     if factor == 0:
         raise UserError("scheduler.factor=0: must be above 0.")
-    scheduler = ReduceLROnPlateau(
-        optimizer, factor=factor, patience=patience, threshold=threshold, cooldown=cooldown, min_lr=min_lr
-    )
-    return Schedule(scheduler, "loss")
+    name = (monitor or "").partition("/")[2]
+    mode: Literal["min", "max"] = "max" if name in metrics and metrics[name].higher_is_better else "min"
+    scheduler = ReduceLROnPlateau(optimizer, mode, factor, patience, threshold, cooldown=cooldown, min_lr=min_lr)
+    return Schedule(scheduler, "metric", monitor=monitor)
 
 
 SCHEDULERS: Registry[Schedule] = Registry(

@@ -47,8 +47,8 @@ def _honest_monitor(name: str) -> None:
             "would choose a model by its test results, which then mean nothing; take validation/loss or "
             "validation/accuracy, with dataset.validation_fraction=0.1"
         )
-    if not re.fullmatch(r"validation/(loss|accuracy|absolute_error|distance)", name):
-        raise ValueError("must be validation/loss, validation/accuracy or, of values, validation/absolute_error")
+    if not name.startswith("validation/"):
+        raise ValueError("must be validation/loss or validation/ and one of `metrics`, as validation/accuracy")
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,9 @@ class Config:
     log_gradients: bool
     log_units: bool
     trace_steps: Natural
+    metrics: tuple[Any, ...] | None
+    diagnostics: tuple[Any, ...]
+    sinks: tuple[Any, ...]
     imports: tuple[str, ...]
     data_dir: str
     output_dir: str

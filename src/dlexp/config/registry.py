@@ -41,17 +41,17 @@ class Registry(Generic[Product]):
         name = schema.check(str, given.pop("name", None), f"{self.group}.name")
         return {"name": name, **schema.bind(self.find(name, imports), given, f"{self.group}.")}
 
-    def bind_choice(self, choice: Any) -> dict[str, Any]:
+    def bind_choice(self, choice: Any, imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
         """Bind what is written as a name, or as one 'name: arguments', these being a mapping, a list or one value."""
         name, arguments = schema.name_and_arguments(choice, self.group)
         if not isinstance(arguments, dict):
-            parameters = schema.configurable(self.find(name))
+            parameters = schema.configurable(self.find(name, imports))
             whole = not isinstance(arguments, list) or len(parameters) == 1  # one list for the only parameter
             values = [arguments] if whole else arguments
             if len(values) > len(parameters):
                 raise UserError(f"{self.group}: {name} takes {len(parameters)} values, not {len(values)}.")
             arguments = dict(zip(parameters, values, strict=False))
-        return self.bind({"name": name, **arguments})
+        return self.bind({"name": name, **arguments}, imports)
 
     def build(self, options: Mapping[str, Any], imports: Sequence[ModuleType] = (), **facts: Any) -> Product:
         """Call the builder with bound `options` and the run's `facts`, of which it gets those it names."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,11 @@ class Source:
     sizes: tuple[int, int] = (0, 0)  # of train and test, where there are files
     origin: str = "scikit-learn (embedded)"
     content: str | None = None  # `content_digest` of the whole, for files that somebody else laid out
+
+    @property
+    def kind(self) -> Literal["classes", "values", "nothing"]:
+        """What its targets are."""
+        return "classes" if self.class_names else "values" if self.value_names else "nothing"
 
 
 def verified(dataset: str, splits: Splits, source: Source) -> dict[str, Samples]:

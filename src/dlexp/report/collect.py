@@ -28,7 +28,7 @@ from dlexp.runs.directory import (
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read as read_file
 
-VERSION = 1  # of what the cache holds
+VERSION = 2  # of what the cache holds
 MOST_POINTS = 300  # of a curve: more than a screen shows of it
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),

@@ -113,14 +113,18 @@ def trajectories(curves: dict[str, list[tuple[float, float]]]) -> "Figure":
 
 
 def curves(rows: list[dict[str, float]]) -> "Figure":
-    """Return the loss and the other metric (accuracy, say) against the epoch, every split in each."""
+    """Return the loss and the metrics (accuracy, say) against the epoch, two in a row, every split in each."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
     epochs = [row["epoch"] for row in rows]
     metrics = [key.removeprefix("test/") for key in rows[0] if key.startswith("test/")]
-    for axes, metric in zip(figure.subplots(1, 2), metrics, strict=True):
+    down = -(-len(metrics) // 2)
+    figure = Figure(figsize=(10, 4 * down), layout="constrained")
+    panels = list(figure.subplots(down, 2, squeeze=False).flat)
+    for axes in panels[len(metrics) :]:
+        axes.set_axis_off()
+    for axes, metric in zip(panels, metrics, strict=False):
         for split, (colour, style) in SPLITS.items():
             if f"{split}/{metric}" in rows[0]:
                 values = [row[f"{split}/{metric}"] for row in rows]

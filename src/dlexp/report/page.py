@@ -16,10 +16,10 @@ from dlexp.report.collect import MOST_POINTS, Facts, thinned
 from dlexp.report.studies import Study, best_first, by_strength, settings
 from dlexp.runs.directory import now
 
-SCRIPTS = ("dom", "curves", "factors", "findings", "table", "details", "overview", "page")
 MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps some fifty whatever their number
 MOST_WITH_IMAGES = 12  # runs of a study whose wrong images are inside the page, the best ones
 CURVES = ("curves", "steps", "evaluations")
+INTERNAL = {*CURVES, "name", "keys", "record", "command", "memory"}  # of a run's facts: not for the page as they are
 
 
 def page(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool = False) -> str:
@@ -29,7 +29,9 @@ def page(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool 
     its own by their hashes: a class named `<script>` is text. A live page may also load files beside it.
     """
     web = files("dlexp.report") / "web"
-    script = "".join((web / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    scripts = sorted((each for each in web.iterdir() if each.name.endswith(".js")), key=lambda each: each.name)
+    last = [each for each in scripts if each.name == "page.js"]  # it draws, with what the others define
+    script = "".join(each.read_text(encoding="utf-8") for each in [*(s for s in scripts if s not in last), *last])
     script = f"'use strict';\n{script}"
     plotly = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
     hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in (plotly, script))
@@ -54,6 +56,7 @@ def as_json(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bo
     content = {
         "generated": now(),
         "live": live,
+        "directions": {name: way for study in studies for name, way in study.directions.items()},
         "studies": [_study(study, pictures.get(study.name), most) for study in studies],
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -89,9 +92,8 @@ def _pairs(estimates: Mapping[str, Estimate]) -> list[tuple[str, dict[str, Any]]
 
 
 def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str, Any]:
-    kept = ("path", "time", "status", "epoch", "error", "figures", "selected", "confusion", "gradients", "environment")
-    wanted = (*kept, "reported", "sides", *["wrong"] * with_images)
-    shown = {key: run[key] for key in wanted if run.get(key) is not None}
+    hidden = INTERNAL if with_images else INTERNAL | {"wrong"}
+    shown = {key: value for key, value in run.items() if key not in hidden and value is not None}
     words = run.get("command")
     command = [str(word) for word in words][1:] if isinstance(words, list) else []
     typed = shlex.join(["dlexp", *command]) if command[:1] in (["train"], ["resume"]) else ""

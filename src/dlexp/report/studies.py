@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dlexp.compare.comparison import Comparison, compare, higher_is_better
+from dlexp.compare.comparison import Comparison, compare
 from dlexp.compare.groups import FREE, SEED
 from dlexp.compare.statistics import Estimate
 from dlexp.errors import UserError
@@ -28,11 +28,12 @@ class Study:
     factors: Sequence[str]  # what was varied, but the seed, with few enough settings to be compared
     metrics: Sequence[str]  # of the test split, the measure before the loss
     comparisons: Mapping[str, Comparison]  # by metric; none where nothing can be compared
+    directions: Mapping[str, str]  # by a metric's name: whether higher or lower is better
 
     @property
     def higher_is_better(self) -> bool:
         """Whether more of the first metric is better."""
-        return bool(self.metrics) and higher_is_better(self.metrics[0])
+        return bool(self.metrics) and self.directions.get(self.metrics[0].partition("/")[2]) == "higher"
 
     def estimates(self, metric: str, factor: str) -> Mapping[str, Estimate]:
         """Return the estimate of each setting of a factor; {} where nothing was compared."""
@@ -82,15 +83,18 @@ def _study(name: str, runs: Sequence[Facts]) -> Study:
     differing = [key for key in keys if len(set(values[key])) > 1]
     varied = _chosen(values, differing)
     finished = [record for run in runs if (record := record_of(run))]
+    curves = {key for run in runs for key in run["curves"]}
     names = dict.fromkeys(key for record in finished for key in record.figures if key.startswith("test/"))
-    metrics = sorted(names, key=lambda name: name == "test/loss")
+    of_epochs = [name for name in names if name in curves] or names  # the others are computed once, at the end
+    metrics = sorted(of_epochs, key=lambda name: name == "test/loss")
+    directions = {name: way for record in finished for name, way in record.directions.items()}
     of_finished = {key: {_text(run["keys"].get(key)) for run in whole if run["record"]} for key in varied}
     factors = [key for key in varied if key != SEED and 1 < len(of_finished[key]) <= MOST_SETTINGS][:MOST_FACTORS]
     comparisons = {}
     for metric in metrics if factors else ():
         with suppress(UserError):  # no two settings of a factor have this metric: there is nothing to compare
             comparisons[metric] = compare(finished, factors, metric)
-    return Study(name, runs, differing, varied, factors, metrics, comparisons)
+    return Study(name, runs, differing, varied, factors, metrics, comparisons, directions)
 
 
 def _chosen(values: Mapping[str, Sequence[str]], differing: Sequence[str]) -> list[str]:

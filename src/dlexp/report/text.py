@@ -11,22 +11,26 @@ WIDTH = 12  # numbers of a row, and rows of a tensor, that a trace prints; trace
 
 
 def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Return a table of each split's metrics."""
-    names = list(next(iter(metrics.values())))
-    return table(["", *names], ([split, *values.values()] for split, values in metrics.items()))
+    """Return a table of each split's metrics; some are of the held-out splits only."""
+    names = list(dict.fromkeys(name for values in metrics.values() for name in values))
+    return table(["", *names], ([split, *(values.get(n, "") for n in names)] for split, values in metrics.items()))
 
 
 def result(run: RunDirectory) -> str:
     """Return what a run came to: its final metrics, what they cost, and where it lies."""
     content = run.read_json("result.json")
     by_sample = predictions(run)
-    lines = [part + "\n" for part in (trace(run), by_sample, scores(content["final"])) if part]
-    if values := content.get("test_values"):
-        lines += [table(["test", ""], ((key, value) for key, value in values.items() if value is not None)), ""]
-    if len(classes := content.get("test_classes", {}).get("per_class", ())) == 2 and not by_sample:
-        shown = {key: value for key, value in content["test_classes"].items() if isinstance(value, float)}
+    of_every_split = content["final"]["train"].keys()
+    shown = {split: {name: values[name] for name in of_every_split} for split, values in content["final"].items()}
+    lines = [part + "\n" for part in (trace(run), by_sample, scores(shown)) if part]
+    classes = content.get("test_classes", {}).get("per_class", {})
+    of_test = {name: value for name, value in content["final"]["test"].items() if name not in of_every_split}
+    of_test |= {key: value for key, value in content.get("test_classes", {}).items() if key != "per_class"}  # of 0.1.0
+    of_test |= content.get("test_values", {})  # of 0.1.0
+    if len(classes) in (0, 2) and not by_sample:
         positive = {f"{key} of {name}": value for name in list(classes)[1:] for key, value in classes[name].items()}
-        lines += [table(["test, with classes weighing alike", ""], (shown | positive).items()), ""]
+        known = {key: value for key, value in (of_test | positive).items() if value is not None}
+        lines += [table(["test, with classes weighing alike" if classes else "test", ""], known.items()), ""]
     if selected := content["selected"]:
         lines.append(
             f"Best by {selected['by']}: epoch {selected['epoch']}, "

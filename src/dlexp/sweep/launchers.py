@@ -18,8 +18,11 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dlexp.components import metrics
 from dlexp.config.composition import initialized, parse, search_path
-from dlexp.config.config import load_config
+from dlexp.config.config import Config, load_config
+from dlexp.config.registry import import_modules
+from dlexp.data import preparation
 from dlexp.errors import JobError, UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.sweep.jobs import Task, job_key
@@ -87,7 +90,7 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
         raise UserError("A study chooses by the validation split: set dataset.validation_fraction=0.1, say.")
     folder = Path(config.output_dir) / config.name
     folder.mkdir(parents=True, exist_ok=True)
-    direction = "minimize" if config.early_stopping.monitor.endswith(("loss", "error", "distance")) else "maximize"
+    direction = "maximize" if _is_higher_better(config) else "minimize"
     storage = f"sqlite:///{folder.absolute()}/study.db"
     kept = [f"hydra.sweeper.storage='{storage}'", f"hydra.sweeper.study_name='{folder.name}'"]
     with _composed([*kept, f"hydra.sweeper.direction={direction}", *hydra_overrides], folder / ".hydra") as composed:
@@ -96,6 +99,13 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
         )
         sweeper.sweep(arguments=list(overrides))
     _tell_best(storage, folder.name, config.early_stopping.monitor)
+
+
+def _is_higher_better(config: Config) -> bool:
+    name, imports = config.early_stopping.monitor.partition("/")[2], import_modules(config.imports)
+    kind = preparation.source_of(config.dataset, imports).kind
+    chosen = metrics.build(config.metrics, kind, imports)
+    return name in chosen and chosen[name].higher_is_better
 
 
 def _tell_best(storage: str, name: str, monitor: str) -> None:

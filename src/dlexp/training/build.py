@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlexp.components import metrics
 from dlexp.components.losses import LOSSES
-from dlexp.components.metrics import ABSOLUTE_ERROR, ACCURACY
 from dlexp.components.optimizers import OPTIMIZERS
 from dlexp.components.regularizers import REGULARIZERS
 from dlexp.components.schedulers import SCHEDULERS
@@ -26,9 +26,13 @@ from dlexp.data import preparation as data
 from dlexp.demonstrations import IDENTITIES
 from dlexp.errors import UserError
 from dlexp.models import MODELS
+from dlexp.models.by_hand import ByHand
 from dlexp.runs.provenance import weights_sha256
+from dlexp.training import diagnostics
 from dlexp.training.compatibility import check_fit
-from dlexp.training.job import Job, dtype_of
+from dlexp.training.job import Job, autocast, dtype_of
+from dlexp.training.sinks import SINKS
+from dlexp.training.step import autograd, by_hand
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +53,12 @@ def check(config: Config) -> Config:
     imports = import_modules(config.imports)
     components: dict[str, Any] = {g: registry.bind(getattr(config, g), imports) for g, registry in REGISTRIES.items()}
     checked = dataclasses.replace(config, dataset=data.bind(config.dataset, imports), **components)
+    for choice in config.metrics or ():
+        metrics.METRICS.bind_choice(choice, imports)
+    for choice in diagnostics.chosen(config):
+        diagnostics.DIAGNOSTICS.bind_choice(choice, imports)
+    for choice in config.sinks:
+        SINKS.bind_choice(choice, imports)
     if config.early_stopping.patience is not None and checked.dataset["validation_fraction"] == 0:
         raise UserError(
             "early_stopping.patience needs a validation split to look at: set dataset.validation_fraction=0.1, say."
@@ -86,10 +96,21 @@ def build(config: Config) -> Job:
     except (ValueError, RuntimeError) as error:
         raise UserError(f"optimizer={config.optimizer['name']} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
+    measured = metrics.build(config.metrics, prepared.source.kind, imports)
     schedule = SCHEDULERS.build(
-        config.scheduler, imports, optimizer=optimizer, epochs=max(1, config.epochs), steps_per_epoch=steps
+        config.scheduler,
+        imports,
+        optimizer=optimizer,
+        epochs=max(1, config.epochs),
+        steps_per_epoch=steps,
+        metrics=measured,
     )
-    loss = LOSSES.build(config.loss, imports)
+    loss, penalty = LOSSES.build(config.loss, imports), REGULARIZERS.build(config.regularizer, imports)
+    weights = [p for p in parameters if p.dim() > 1]  # biases and the parameters of norms have one dimension
+    if isinstance(model, ByHand):
+        step = by_hand(model, optimizer, loss)
+    else:
+        step = autograd(model, optimizer, loss, penalty, weights, autocast(config, device))
     job = Job(
         config=config,
         device=device,
@@ -98,9 +119,9 @@ def build(config: Config) -> Job:
         optimizer=optimizer,
         schedule=schedule,
         loss=loss,
-        measure=loss.measure or (ACCURACY if prepared.source.class_names else ABSOLUTE_ERROR),
-        penalty=REGULARIZERS.build(config.regularizer, imports),
-        weights=[p for p in parameters if p.dim() > 1],  # biases and the parameters of norms have one dimension
+        metrics=measured,
+        penalty=penalty,
+        step=step,
         source=prepared.source,
         batch_size=batch_size,
         hashes={

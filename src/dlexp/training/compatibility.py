@@ -77,7 +77,7 @@ def _numbers_of_a_step(job: "Job") -> int:
 def _check_targets(job: "Job") -> None:
     """Refuse a loss that is for other targets than the dataset's, or a monitor that there will not be."""
     source, loss = job.source, job.config.loss["name"]
-    kind: Targets = "classes" if source.class_names else "values" if source.value_names else "nothing"
+    kind: Targets = source.kind
     if kind not in job.loss.takes:
         fitting = {
             "classes": "cross_entropy, say",
@@ -93,12 +93,15 @@ def _check_targets(job: "Job") -> None:
             f"loss={loss} is for two classes, not {len(source.class_names)}: dataset.positive_class=NAME "
             "asks whether it is this one, or take loss=cross_entropy."
         )
-    monitor = job.config.early_stopping.monitor.partition("/")[2]
-    if "validation" in job.batches.splits and monitor not in ("loss", job.measure.name):
+    columns = [f"{split}/{name}" for split in job.batches.splits for name in ("loss", *job.metrics)]
+    monitor, watched = job.config.early_stopping.monitor, job.schedule.monitor
+    if "validation" in job.batches.splits and monitor not in columns:
+        validation = [column for column in columns if column.startswith("validation/")]
         raise UserError(
-            f"early_stopping.monitor=validation/{monitor}: there is validation/loss or "
-            f"validation/{job.measure.name} with this dataset and loss."
+            f"early_stopping.monitor={monitor}: there is {' and '.join(validation)}, or metrics=[…] has more."
         )
+    if watched is not None and watched not in columns:
+        raise UserError(f"scheduler.monitor={watched}: there is {', '.join(columns)}.")
 
 
 def _check_pairs(job: "Job") -> None:

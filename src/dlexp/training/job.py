@@ -1,17 +1,18 @@
 """What one run needs, built and on its device."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlexp.components.losses import Loss
-from dlexp.components.metrics import Measure
+from dlexp.components.metrics import Metric
 from dlexp.components.regularizers import Penalty
 from dlexp.components.schedulers import Schedule
 from dlexp.config.config import Config
 from dlexp.data.source import Source
+from dlexp.training.step import Step
 
 if TYPE_CHECKING:
     import torch
@@ -30,12 +31,17 @@ class Job:
     optimizer: "torch.optim.Optimizer"
     schedule: Schedule
     loss: Loss
-    measure: Measure
+    metrics: Mapping[str, Metric]  # by name, the first one first
     penalty: Penalty | None
-    weights: Sequence["torch.Tensor"]  # what the penalty is on
+    step: Step
     source: Source
     batch_size: int
     hashes: dict[str, str]  # of the data, the split and the initial weights
+
+    def higher_is_better(self, column: str) -> bool:
+        """Return whether more is better of a column of metrics.csv, `split/name`; of losses, less is."""
+        name = column.partition("/")[2]
+        return name in self.metrics and self.metrics[name].higher_is_better
 
     @property
     def steps_per_epoch(self) -> int:
@@ -49,17 +55,20 @@ class Job:
         return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context of a forward pass: nothing in float32, where autocast would cost 10 µs a step."""
-        import torch
-
-        if self.config.precision != "bfloat16":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        """Return the context of a forward pass."""
+        return autocast(self.config, self.device)
 
     @property
     def dtype(self) -> "torch.dtype":
         """What inputs, weights and the sums of an epoch are kept in."""
         return dtype_of(self.config)
+
+
+def autocast(config: Config, device: "torch.device") -> AbstractContextManager[object]:
+    """Return the context of a forward pass: none in float32, in which autocast would cost 10 µs a step."""
+    import torch
+
+    return torch.autocast(device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
 
 
 def dtype_of(config: Config) -> "torch.dtype":

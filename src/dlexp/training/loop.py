@@ -4,26 +4,25 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dlexp.config.config import Config
+from dlexp.config.registry import import_modules
 from dlexp.data.batches import shuffled
 from dlexp.demonstrations.demonstrate import work_out
-from dlexp.models.by_hand import ByHand
 from dlexp.runs.directory import METRICS, RunDirectory
 from dlexp.runs.provenance import config_sha256, environment
+from dlexp.training import diagnostics
 from dlexp.training.build import build
+from dlexp.training.evaluation import evaluate_held_out
 from dlexp.training.progress import Display
-from dlexp.training.records import evaluate_held_out, log_evaluation, log_gradients, log_step, log_units
 from dlexp.training.results import write_results
 from dlexp.training.resume import check_same_ground, kept_config
 from dlexp.training.session import Session
 from dlexp.training.signals import StopRequest
-from dlexp.training.trace import Trace
 
 
 def work_of(config: Config) -> Callable[[Config], RunDirectory]:
@@ -46,22 +45,17 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         for difference in check_same_ground(job, run):
             print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
     train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
-    last_epoch, measure = min(config.epochs, config.stop_at or config.epochs), job.measure
-    in_own_order = steps_per_epoch == 1 or not config.shuffle
-    sizes = torch.full((steps_per_epoch,), job.batch_size, dtype=torch.float64, device=job.device)
-    sizes[-1] = train_size - job.batch_size * (steps_per_epoch - 1)
-    autocast, stop = job.autocast(), StopRequest()
-    by_hand = model if isinstance(model, ByHand) else None
-    graph = torch.no_grad() if by_hand else nullcontext()
+    last_epoch, in_own_order = min(config.epochs, config.stop_at or config.epochs), steps_per_epoch == 1
+    in_own_order = in_own_order or not config.shuffle
+    stop, watching = StopRequest(), diagnostics.build(config, import_modules(config.imports))
 
     with (
         stop,  # from here on a signal is a request
         (run or RunDirectory.create(Path(config.output_dir), config.name)).locked() as run,
-        Session(job, run, config_sha256(kept)).recorded() as session,
+        Session(job, run, config_sha256(kept), watching).recorded() as session,
         Display(config.epochs, steps_per_epoch, session.progress.step) as display,
     ):
-        progress, tables = session.progress, session.tables
-        losses, measured, penalties = session.totals
+        progress, totals = session.progress, session.totals
         watch = LossWatch(session)
         for warning in session.warnings:
             print(warning, file=sys.stderr)
@@ -70,7 +64,7 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
         # The last file that makes a directory a run that can be resumed.
         run.write_config(kept)
         run.write_status("running", **session.whereabouts())
-        trace = Trace(session) if config.trace_steps else None
+        session.begin_diagnostics()
 
         while progress.epoch < last_epoch and not out_of_patience(session) and not stop():
             # --- The steps of an epoch, or what is left of it.
@@ -78,42 +72,19 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
             started = time.perf_counter()
             order = None if in_own_order else shuffled(train_size, config.seed, progress.epoch, job.device)
             for inputs, targets in batches.serve_train(job.batch_size, order, progress.position):
-                with autocast, graph:
-                    outputs = model(inputs)
-                    if by_hand is None:
-                        loss = job.loss.function(outputs, targets)
-                    else:
-                        loss, gradient = job.loss.by_hand(outputs, targets)
-                objective = loss
-                if job.penalty is not None:
-                    penalty = job.penalty(job.weights)
-                    penalties[progress.position] = penalty.detach()
-                    objective = loss + penalty
-                optimizer.zero_grad()
-                if by_hand is None:
-                    objective.backward()
-                else:
-                    by_hand.backward(gradient)
-                watch.check(objective)
+                stepped = job.step(inputs, targets)
+                watch.check(stepped.objective)
                 optimizer.step()
                 if schedule.interval == "step":
                     schedule.scheduler.step()
 
                 # What a step leaves stays on the device until somebody asks for it.
-                losses[progress.position] = loss.detach()
-                measured[progress.position] = measure.total(outputs.detach(), targets)
+                totals.add(progress.position, stepped, targets)
                 progress.position += 1
                 progress.step += 1
-                if config.log_every_n_steps and progress.step % config.log_every_n_steps == 0:
-                    log_step(session, len(targets))
-                if config.log_gradients and progress.position == steps_per_epoch:
-                    log_gradients(session)
-                if trace is not None:
-                    trace.note(inputs, targets, loss)
                 display.step(progress.step)
                 progress.epoch_seconds += time.perf_counter() - started
-                if config.evaluate_every_n_steps and progress.step % config.evaluate_every_n_steps == 0:
-                    log_evaluation(session)
+                session.diagnose_step(inputs, targets, stepped)
                 started = time.perf_counter()
                 if stop():
                     break
@@ -126,22 +97,18 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
                 metrics = evaluate_held_out(job, stop)
             if stop():
                 break
-            metrics["train/loss"] = ((losses.double() * sizes).sum() / train_size).item()
-            metrics[f"train/{measure.name}"] = measured.double().sum().item() / train_size
-            if job.penalty is not None:
-                metrics["train/penalty"] = penalties.double().mean().item()
+            metrics |= totals.metrics()
             seconds = progress.epoch_seconds
             row = {"epoch": progress.epoch + 1, "step": progress.step, **metrics, "lr": optimizer.param_groups[0]["lr"]}
             row |= {"seconds": round(seconds, 6), "samples_per_second": round(train_size / seconds, 1)}
-            tables[METRICS].append(row)
-            if config.log_units:
-                log_units(session)
+            session.write(METRICS, [row])
+            session.diagnose_epoch()
 
             # --- What is decided by it: the learning rate, the best weights, whether to save.
             if schedule.interval == "epoch" and schedule.scheduler is not None:
                 schedule.scheduler.step()
-            elif schedule.interval == "loss":
-                schedule.scheduler.step(metrics.get("validation/loss", metrics["train/loss"]))
+            elif schedule.interval == "metric":
+                schedule.scheduler.step(metrics[schedule.monitor or usual_monitor(metrics)])
             note_best(session, metrics)
             progress.epoch, progress.position = progress.epoch + 1, 0
             progress.epoch_seconds, progress.training_seconds = 0.0, progress.training_seconds + seconds
@@ -163,13 +130,18 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     return run
 
 
+def usual_monitor(metrics: dict[str, float]) -> str:
+    """Return what a schedule looks at if nothing is said: the validation loss, else that of train."""
+    return "validation/loss" if "validation/loss" in metrics else "train/loss"
+
+
 def note_best(session: Session, metrics: dict[str, float]) -> None:
     """Keep a copy of the weights where the monitored metric of validation is the best so far."""
     monitor, progress = session.job.config.early_stopping.monitor, session.progress
     if monitor not in metrics:
         return  # no validation split: nothing to choose by
     value, best = metrics[monitor], progress.best_value
-    higher = monitor.endswith("/" + session.job.measure.name) and session.job.measure.higher_is_better
+    higher = session.job.higher_is_better(monitor)
     if math.isfinite(value) and (best is None or (value > best if higher else value < best)):
         progress.best_value, progress.best_epoch = value, progress.epoch + 1
         progress.epochs_without_improvement = 0

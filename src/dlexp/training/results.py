@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlexp.components.metrics import Measure
+from dlexp.components.metrics import Metric, directions, final
 from dlexp.errors import JobError
 from dlexp.runs.directory import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
 from dlexp.storage.atomic import write_atomically
-from dlexp.training import evaluation as evaluate
+from dlexp.training import evaluation
 from dlexp.training.boundary import write_boundary
 from dlexp.training.job import Job
 from dlexp.training.session import Session
@@ -28,13 +28,14 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
     Writes nothing where `stop` says so before all is evaluated.
     """
     job, run, progress = session.job, session.run, session.progress
-    session.tables[METRICS].flush()
+    session.tables.flush(METRICS)
     rows = run.read_table(METRICS)
-    final, outputs = evaluate_splits(job, stop)
+    scores, outputs = evaluation.evaluate_splits(job, stop)
     if stop():
         return
     for split, whole in outputs.items():
-        figures = {"outputs": float(whole.abs().amax()), **final[split]}
+        names = ("loss", *(name for name, metric in job.metrics.items() if metric.adds_up))  # others may be undefined
+        figures = {"outputs": float(whole.abs().amax()), **{name: scores[split][name] for name in names}}
         for name, value in figures.items():
             if not math.isfinite(value):
                 raise JobError(
@@ -52,9 +53,10 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
             "epochs": progress.epoch,
             "steps": progress.step,
             "stopped_early": finished and progress.epoch < job.config.epochs,
-            "final": final,
+            "final": scores,
+            "directions": directions({**job.metrics, **final(job.source.kind)}),
             **figures,
-            "best": _best(rows, job.measure),
+            "best": _best(rows, job.metrics),
             "selected": _selected(rows, progress.best_epoch, job.config.early_stopping.monitor),
             "parameters": sum(p.numel() for p in job.model.parameters()),
             "training_seconds": progress.training_seconds,
@@ -62,20 +64,6 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
             "peak_memory_bytes": peak_memory(job.device),
         },
     )
-
-
-def evaluate_splits(
-    job: Job, stop: Callable[[], bool] = lambda: False
-) -> tuple[dict[str, dict[str, float]], dict[str, torch.Tensor]]:
-    """Return metrics and outputs of the model as it is on each split; where `stop` says so, not on all."""
-    metrics, outputs = {}, {}
-    for split in job.batches.splits:
-        whole = evaluate.predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
-        if whole is None:
-            break
-        outputs[split] = whole
-        metrics[split] = evaluate.score(whole, job.batches.targets(split), job.loss.function, job.measure)
-    return metrics, outputs
 
 
 def peak_memory(device: torch.device) -> int:
@@ -86,7 +74,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def _write_classes(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
-    predicted, probabilities = evaluate.classify(outputs)
+    predicted, probabilities = evaluation.classify(outputs)
     names, targets, confidence = job.source.class_names, job.batches.targets("test"), probabilities.amax(1)
     pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
     predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
@@ -94,10 +82,10 @@ def _write_classes(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, An
     if job.batches.has_images:
         wrong = [i for i in confidence.argsort(descending=True, stable=True).tolist() if predicted[i] != targets[i]]
         _write_wrong(run, job, [predictions[i] for i in wrong[:WORST]])
-    counts = evaluate.confusion_matrix(predicted, targets, len(names)).tolist()
+    counts = evaluation.confusion_matrix(predicted, targets, len(names)).tolist()
     labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
     run.write_table(CONFUSION, ["true \\ predicted", *names], labelled)
-    return {"test_classes": evaluate.class_metrics(probabilities, targets, names)}
+    return {"test_classes": {"per_class": evaluation.per_class(predicted, targets, names)}}
 
 
 def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, ...]]) -> None:
@@ -115,23 +103,23 @@ def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, .
 
 
 def _write_values(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
-    """Predictions beside targets, one column each; outputs that have no target are only numbered."""
+    """Write predictions beside targets, one column each; outputs that have no target are only numbered."""
     names, targets, outputs = job.source.value_names, job.batches.targets("test"), outputs.flatten(1)
     guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
     both = zip(targets.tolist(), outputs.tolist(), strict=True)
     rows = [(i, *target, *guess) for i, (target, guess) in enumerate(both)]
     run.write_table(PREDICTIONS, ["index", *names, *guesses], rows)
-    return {"test_values": evaluate.value_metrics(outputs, targets)} if names else {}
+    return {}
 
 
-def _best(rows: Sequence[Mapping[str, float]], measure: Measure) -> dict[str, dict[str, Any]]:
+def _best(rows: Sequence[Mapping[str, float]], metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
     """The best value that each metric had, and when: a description; `selected` is the honest choice."""
     best: dict[str, dict[str, Any]] = {}
     for column in rows[0] if rows else ():
         split, _, name = column.partition("/")
         finite = [row for row in rows if math.isfinite(row[column])]  # nothing is less than NaN, or more
-        if name in ("loss", measure.name) and finite:
-            choose = max if name == measure.name and measure.higher_is_better else min
+        if (name == "loss" or name in metrics) and finite:
+            choose = max if name in metrics and metrics[name].higher_is_better else min
             row = choose(finite, key=lambda row: row[column])
             best.setdefault(split, {})[name] = {"value": row[column], "epoch": int(row["epoch"])}
     return best

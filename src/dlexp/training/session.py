@@ -2,21 +2,28 @@
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from dlexp.components.optimizers import OPTIMIZERS
+from dlexp.config.registry import import_modules
 from dlexp.errors import DlexpError, JobError, UserError
-from dlexp.runs.directory import EVALUATIONS, GRADIENTS, METRICS, STEPS, TRACE, UNITS, RunDirectory
+from dlexp.runs.directory import METRICS, RunDirectory
 from dlexp.storage.tables import check_head
 from dlexp.training import checkpoint
 from dlexp.training.checkpoint import Progress
+from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
+from dlexp.training.epoch import EpochTotals
 from dlexp.training.job import Job
+from dlexp.training.sinks import SINKS
+from dlexp.training.sinks.csv_files import CsvFiles
+from dlexp.training.step import Stepped
 
 NUMBERS = {bool, int, float}
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
@@ -25,15 +32,14 @@ _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` go
 class Session:
     """The state of a run: starts anew, or from the run directory's newest whole checkpoint."""
 
-    def __init__(self, job: Job, run: RunDirectory, experiment: str):
+    def __init__(self, job: Job, run: RunDirectory, experiment: str, diagnostics: Sequence[Diagnostic] = ()):
         """Raise UserError where the checkpoints are damaged, or of another `experiment`, the hash of a config."""
-        self.job, self.run, self._experiment = job, run, experiment
+        self.job, self.run, self._experiment, self._diagnostics = job, run, experiment, diagnostics
         self.progress = Progress()
-        # Loss, total of the measure and penalty of each step of the epoch, read once at its end.
-        self.totals = torch.zeros(3, job.steps_per_epoch, dtype=job.dtype, device=job.device)
+        self.totals = EpochTotals(job)
         self.best_weights: dict[str, torch.Tensor] | None = None
         self._best_on_disk: int | None = None
-        columns = _columns(job)
+        columns = _columns(job, diagnostics)
         try:
             state, self.warnings = checkpoint.latest(run, self._check)
             if state is None and (run.path / "config.yaml").exists():
@@ -41,11 +47,13 @@ class Session:
                 if status["status"] in ("stopped", "finished") or (status["status"] != "failed" and status["epoch"]):
                     raise UserError(f"{run.path} was saved, but its checkpoints are gone: start a new run.")
                 self.warnings = [f"{run.path} has no checkpoint yet: it starts from the beginning."]
-            saved = self._restore(state) if state is not None else dict.fromkeys(columns, 0)
-            lengths = {name: saved[name] for name in columns}
+            lengths = self._restore(state) if state is not None else {}
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
-        self.tables = {name: run.table(name, columns[name], lengths[name]) for name in columns}
+        self.tables = CsvFiles(run, columns, lengths)
+        imports = import_modules(job.config.imports)
+        chosen = (SINKS.bind_choice(choice, imports) for choice in job.config.sinks)
+        self.sinks = [self.tables, *(SINKS.build(each, imports, run_path=run.path) for each in chosen)]
         self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
 
     def save_if_due(self) -> None:
@@ -61,7 +69,7 @@ class Session:
         job, progress = self.job, self.progress
         if wrong := next(self._not_finite(), None):
             raise JobError(_not_finite(wrong, f"after step {progress.step}", self.run))
-        synced = {name: table.sync() for name, table in self.tables.items()}
+        synced = self.tables.sync()
         if self.best_weights is not None and self._best_on_disk != progress.best_epoch:
             best = {"model": self.best_weights, "progress": asdict(progress), "experiment": self._experiment}
             checkpoint.save(self.run, best, name="best.pt")
@@ -72,7 +80,7 @@ class Session:
             "scheduler": job.schedule.scheduler.state_dict() if job.schedule.scheduler else None,
             "random": checkpoint.random_state(),
             "progress": asdict(progress),
-            "totals": self.totals[:, : progress.position].clone(),
+            **self.totals.state(progress.position),
             "best_weights": self.best_weights,
             "lengths": {name: length for name, (length, _) in synced.items()},
             "digests": {name: digest for name, (_, digest) in synced.items()},
@@ -81,6 +89,29 @@ class Session:
         checkpoint.save(self.run, state, name=checkpoint.name_of(progress.step))
         self.run.write_status("running", **self.whereabouts())
         self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
+
+    def write(self, table: str, rows: Iterable[Row]) -> None:
+        """Give rows of a table to every sink."""
+        for row in rows:
+            for sink in self.sinks:
+                sink.write(table, row)
+
+    def begin_diagnostics(self) -> None:
+        """Let the diagnostics prepare, and write what goes before the rows of a new table."""
+        for each in self._diagnostics:
+            rows = each.before_training(self.job)
+            self.write(each.table, rows if self.tables.is_new(each.table) else ())
+
+    def diagnose_step(self, inputs: Tensor, targets: Tensor, stepped: Stepped) -> None:
+        """Let the diagnostics look at the step just made."""
+        moment = Moment(self.job, self.progress, self.totals, inputs, targets, stepped)
+        for each in self._diagnostics:
+            self.write(each.table, each.after_step(moment))
+
+    def diagnose_epoch(self) -> None:
+        """Let the diagnostics look at the epoch whose steps are over."""
+        for each in self._diagnostics:
+            self.write(each.table, each.after_epoch(self.job, self.progress.epoch + 1))
 
     def check_finite(self, loss: float) -> None:
         """Raise JobError, naming epoch and step, where a step's loss is not finite."""
@@ -101,13 +132,14 @@ class Session:
         """
         try:
             yield self
-            for table in self.tables.values():
-                table.close()
+            for sink in self.sinks:
+                sink.close()
         except BaseException as error:
             reason = str(error) if isinstance(error, DlexpError) else f"{type(error).__name__}: {error}"
             facts = {**self.whereabouts(), "error": reason, "traceback": traceback.format_exc()}
-            for table in self.tables.values():
-                table.abandon()
+            self.tables.abandon()
+            for sink in self.sinks[1:]:
+                sink.close()
             with suppress(OSError):  # where the disk is full there is no room for a status either; `error` tells
                 self.run.write_status("failed", **facts)
             if (explained := _explained(error, self.run)) is not None:
@@ -153,7 +185,7 @@ class Session:
             if best.keys() != job.model.state_dict().keys():
                 raise ValueError("its best weights are of other names")
             _refuse_other_kinds(dict(job.model.state_dict()), best)
-        self.totals[:, : self.progress.position] = state["totals"].to(job.device)
+        self.totals.restore(self.progress.position, state)
         self.best_weights = state["best_weights"]
         return dict(state["lengths"])
 
@@ -175,21 +207,12 @@ def _refuse_other_kinds(expected: Any, found: Any) -> None:
         raise ValueError("a part of it is of another kind")
 
 
-def _columns(job: Job) -> dict[str, list[str]]:
-    """The tables that the config asks for, with their columns."""
-    config = job.config
-    metrics = {split: [f"{split}/{name}" for name in ("loss", job.measure.name)] for split in job.batches.splits}
-    penalty = ["train/penalty"] if job.penalty else []
-    everywhere = [column for columns in metrics.values() for column in columns]
-    wanted = {
-        METRICS: (True, ["epoch", "step", *everywhere, *penalty, "lr", "seconds", "samples_per_second"]),
-        STEPS: (config.log_every_n_steps, ["step", "epoch", *metrics["train"], *penalty, "lr"]),
-        EVALUATIONS: (config.evaluate_every_n_steps, ["step", "epoch", *everywhere[2:]]),
-        GRADIENTS: (config.log_gradients, ["epoch", "layer", "parameter", "l1", "l2"]),
-        UNITS: (config.log_units, ["epoch", "layer", "module", "units", "dead", "saturated"]),
-        TRACE: (config.trace_steps, ["step", "what", "name", "index", "value"]),
-    }
-    return {name: columns for name, (asked_for, columns) in wanted.items() if asked_for}
+def _columns(job: Job, diagnostics: Sequence[Diagnostic]) -> dict[str, Sequence[str]]:
+    """Return the columns of metrics.csv, and of each diagnostic's table."""
+    metrics = [f"{split}/{name}" for split in job.batches.splits for name in ("loss", *job.metrics)]
+    penalty = ["train/penalty"] * (job.penalty is not None)
+    everything = ["epoch", "step", *metrics, *penalty, "lr", "seconds", "samples_per_second"]
+    return {METRICS: everything, **{each.table: each.columns(job) for each in diagnostics}}
 
 
 def _explained(error: BaseException, run: RunDirectory) -> str | None:

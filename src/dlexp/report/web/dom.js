@@ -121,4 +121,4 @@ const grouped = (runs, keys) => {
 };
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-const higherIsBetter = (metric) => /accuracy$|r2$/.test(metric);
+const higherIsBetter = (metric) => data.directions[metric.split("/")[1]] === "higher";

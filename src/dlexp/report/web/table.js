@@ -1,7 +1,7 @@
 // The runs: sorted by any column, filtered by what varied; a click opens one, ticks say which are drawn.
 const columnsOf = (study) => {
   const metrics = [
-    ...new Set(study.runs.flatMap((run) => Object.keys(run.figures)).filter((key) => key.includes("/"))),
+    ...new Set(study.runs.flatMap((run) => Object.keys(run.curves ?? run.figures)).filter((key) => key.includes("/"))),
   ];
   const rank = (key) => (key.startsWith("test") ? 0 : key.startsWith("validation") ? 1 : 2);
   metrics.sort((a, b) => a.endsWith("/loss") - b.endsWith("/loss") || rank(a) - rank(b));

@@ -1,0 +1,55 @@
+"""What a diagnostic is: it looks at a run at certain moments, and returns rows of a table of its own."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dlexp.training.checkpoint import Progress
+from dlexp.training.epoch import EpochTotals
+from dlexp.training.job import Job
+from dlexp.training.step import Stepped
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a diagnostic sees after a step: the job, how far it is, and the step's batch."""
+
+    job: Job
+    progress: Progress
+    totals: EpochTotals
+    inputs: Tensor
+    targets: Tensor
+    stepped: Stepped
+
+    @property
+    def place(self) -> dict[str, int]:
+        """The step and the epoch that a row is of, both counted from 1."""
+        return {"step": self.progress.step, "epoch": self.progress.epoch + 1}
+
+
+class Diagnostic:
+    """Writes `table`, a CSV file in the run directory. Subclasses say its columns and when they look.
+
+    A diagnostic must not change the run: it draws no random numbers and leaves the model in training mode.
+    """
+
+    table: str
+
+    def columns(self, job: Job) -> Sequence[str]:
+        """Return the table's columns."""
+        raise NotImplementedError
+
+    def before_training(self, job: Job) -> Iterable[Row]:
+        """Return rows that go before all others, written if the table is new. Hooks are put in place here."""
+        return ()
+
+    def after_step(self, moment: Moment) -> Iterable[Row]:
+        """Return rows about the step just made; gradients are still those that it used."""
+        return ()
+
+    def after_epoch(self, job: Job, epoch: int) -> Iterable[Row]:
+        """Return rows about the epoch just ended, counted from 1."""
+        return ()

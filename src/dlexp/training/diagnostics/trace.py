@@ -1,0 +1,62 @@
+"""trace.csv: what each of the first steps does, number by number, for nets small enough to be worked by hand."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+from torch import Tensor, nn
+
+from dlexp.config.schema import Count
+from dlexp.runs.directory import TRACE
+from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
+from dlexp.training.job import Job
+
+
+class _Trace(Diagnostic):
+    table = TRACE
+
+    def __init__(self, steps: int):
+        self._steps = steps
+        self._activations: dict[str, Tensor] = {}
+
+    def columns(self, job: Job) -> Sequence[str]:
+        return ["step", "what", "name", "index", "value"]
+
+    def before_training(self, job: Job) -> Iterable[Row]:
+        for name, module in job.model.named_modules():
+            if not any(module.children()):
+                module.register_forward_hook(self._hook(f"{name} {type(module).__name__}".strip()))
+        return [row for name, p in job.model.named_parameters() for row in _rows(0, "parameter", name, p)]
+
+    def after_step(self, moment: Moment) -> Iterable[Row]:
+        step, parameters = moment.progress.step, list(moment.job.model.named_parameters())
+        if step > self._steps:
+            return
+        yield from _rows(step, "input", "", moment.inputs)
+        yield from _rows(step, "target", "", moment.targets)
+        for name, activation in self._activations.items():
+            yield from _rows(step, "activation", name, activation)
+        yield from _rows(step, "loss", "", moment.stepped.loss)
+        for name, parameter in parameters:
+            if parameter.grad is not None:
+                yield from _rows(step, "gradient", name, parameter.grad)
+        for name, parameter in parameters:
+            yield from _rows(step, "parameter", name, parameter)
+
+    def _hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
+            if module.training:  # an evaluation is no step
+                self._activations[name] = output.detach()
+
+        return keep
+
+
+def trace(steps: Count = 1) -> Diagnostic:
+    """Write every input, activation, gradient and parameter of the first `steps` steps, a row a number."""
+    return _Trace(steps)
+
+
+def _rows(step: int, what: str, name: str, values: Tensor) -> Iterable[Row]:
+    values = values.detach().cpu()
+    places = itertools.product(*map(range, values.shape))
+    for place, value in zip(places, values.flatten().tolist(), strict=True):
+        yield {"step": step, "what": what, "name": name, "index": " ".join(map(str, place)), "value": value}

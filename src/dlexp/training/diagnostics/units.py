@@ -1,0 +1,69 @@
+"""units.csv: the dead and the saturated units of each activation."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dlexp.models.layers import ACTIVATIONS
+from dlexp.runs.directory import UNITS
+from dlexp.training.diagnostics.diagnostic import Diagnostic, Row
+from dlexp.training.job import Job
+
+SAMPLES = 256  # of train, that the units are looked at with
+FLAT = 0.05  # of its largest slope: where an activation counts as saturated; tanh beyond ±2.18, sigmoid beyond ±4.36
+KINDS = {layer.path.rpartition(".")[2] for name, layer in ACTIVATIONS.items() if name != "identity"}
+
+
+class _Units(Diagnostic):
+    table = UNITS
+
+    def columns(self, job: Job) -> Sequence[str]:
+        return ["epoch", "layer", "module", "units", "dead", "saturated"]
+
+    def after_epoch(self, job: Job, epoch: int) -> Iterable[Row]:
+        for layer, (name, module, x) in enumerate(_inputs_of_activations(job), 1):
+            with torch.no_grad():
+                values = module(x).transpose(0, 1).flatten(1)
+            steepest = _slopes(module, torch.linspace(-8, 8, 1601, device=x.device)).max()
+            yield {
+                "epoch": epoch,
+                "layer": layer,
+                "module": f"{name} {type(module).__name__}",
+                "units": len(values),
+                "dead": (values == 0).all(1).double().mean().item(),
+                "saturated": (_slopes(module, x) <= FLAT * steepest).double().mean().item(),
+            }
+
+
+def units() -> Diagnostic:
+    """Write each activation's shares of dead units and of saturated values after each epoch, on train's first samples.
+
+    A unit (of images: a channel) is dead if it gives 0 for every sample. A value is saturated if its slope is at most
+    5 % of the activation's largest: of ReLU, if it is off.
+    """
+    return _Units()
+
+
+def _inputs_of_activations(job: Job) -> list[tuple[str, nn.Module, Tensor]]:
+    """Return each activation of the model with its name and what reaches it of the first samples of train."""
+    inputs, _ = next(job.batches.serve("train", SAMPLES))
+    seen: list[tuple[str, nn.Module, Tensor]] = []
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+        return lambda module, inputs, output: seen.append((name, module, inputs[0]))
+
+    activations = [(name, module) for name, module in job.model.named_modules() if type(module).__name__ in KINDS]
+    hooks = [module.register_forward_hook(note(name)) for name, module in activations]
+    with torch.no_grad():
+        job.model.eval()(inputs)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def _slopes(activation: nn.Module, x: Tensor) -> Tensor:
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        y = activation(x)
+        return torch.autograd.grad(y.sum(), x)[0].abs() if y.requires_grad else torch.zeros_like(x)

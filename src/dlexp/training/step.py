@@ -1,0 +1,62 @@
+"""The step: forward pass, loss and backward pass of one batch. Which one is chosen when the job is built."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dlexp.components.losses import Loss
+from dlexp.components.regularizers import Penalty
+from dlexp.models.by_hand import ByHand
+
+
+class Stepped(NamedTuple):
+    """What a step computed: the batch's outputs (B, …) and its scalars. Every weight's `grad` is set then."""
+
+    outputs: Tensor
+    loss: Tensor
+    penalty: Tensor | None
+    objective: Tensor  # loss + penalty
+
+
+Step: TypeAlias = Callable[[Tensor, Tensor], Stepped]  # of a batch's inputs and targets
+
+
+def autograd(
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss: Loss,
+    penalty: Penalty | None,
+    weights: Sequence[Tensor],
+    autocast: AbstractContextManager[object],
+) -> Step:
+    """Return the step whose gradients come from PyTorch's autograd; `penalty` is on `weights`."""
+
+    def step(inputs: Tensor, targets: Tensor) -> Stepped:
+        with autocast:
+            outputs = model(inputs)
+            batch_loss = loss.function(outputs, targets)
+        added = penalty(weights) if penalty is not None else None
+        objective = batch_loss if added is None else batch_loss + added
+        optimizer.zero_grad()
+        objective.backward()
+        return Stepped(outputs.detach(), batch_loss.detach(), None if added is None else added.detach(), objective)
+
+    return step
+
+
+def by_hand(model: ByHand, optimizer: Optimizer, loss: Loss) -> Step:
+    """Return the step whose gradients come from formulas (see `models.by_hand`), without autograd."""
+
+    def step(inputs: Tensor, targets: Tensor) -> Stepped:
+        with torch.no_grad():
+            outputs = model(inputs)
+            batch_loss, gradient = loss.by_hand(outputs, targets)
+            optimizer.zero_grad()
+            model.backward(gradient)
+        return Stepped(outputs, batch_loss, None, batch_loss)
+
+    return step
