@@ -25,7 +25,7 @@ OFFERED: dict[str, tuple[Needs, ...]] = {  # by what a dataset's targets are
 USUAL = {"classes": "accuracy", "values": "absolute_error", "nothing": "distance"}
 FINAL = {  # computed once, of the final weights on the splits that are held out
     "classes": ("precision", "recall", "f1", "balanced_accuracy", "matthews_correlation", "roc_auc", "pr_auc"),
-    "values": ("mean_absolute_error", "root_mean_squared_error", "r2"),
+    "values": ("root_mean_squared_error", "r2"),
     "nothing": (),
 }
 
@@ -146,11 +146,6 @@ def absolute_error() -> Metric:
     return Metric(lambda y, t: (y - t).abs().mean(1).sum(), "values", False, adds_up=True)
 
 
-def mean_absolute_error() -> Metric:
-    """The mean over samples and values of |y − t|, in float64."""
-    return Metric(lambda y, t: (y.double() - t.double()).abs().mean(), "values", False)
-
-
 def root_mean_squared_error() -> Metric:
     """The root of the mean over samples and values of (y − t)²."""
     return Metric(lambda y, t: (y.double() - t.double()).square().mean().sqrt(), "values", False)
@@ -190,7 +185,6 @@ METRICS: Registry[Metric] = Registry(
             pr_auc,
             top_k_accuracy,
             absolute_error,
-            mean_absolute_error,
             root_mean_squared_error,
             r2,
             distance,
