@@ -1,5 +1,6 @@
 """The house rules that a machine can check."""
 
+import ast
 import subprocess
 import sys
 import zipfile
@@ -20,9 +21,37 @@ def test_files_are_short(path: Path) -> None:
     assert path.read_text().count("\n") <= 300
 
 
-def test_report_imports_no_torch() -> None:
-    program = "import sys, dlexp.report.figures, dlexp.report.text; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+HEAVY = {"torch", "sklearn", "matplotlib", "pandas", "scipy"}
+EAGER = {"dlexp.models.units", "dlexp.models.convolutions", "dlexp.models.by_hand"}  # their classes are nn.Modules
+IMPORT_ALL = """
+import importlib, pkgutil, sys, dlexp
+names = [module.name for module in pkgutil.walk_packages(dlexp.__path__, "dlexp.")]
+for name in names:
+    if name not in {eager} and not name.endswith("__main__"):
+        importlib.import_module(name)
+        assert not {heavy} & sys.modules.keys(), name
+"""
+
+
+def test_no_module_imports_what_is_heavy() -> None:
+    program = IMPORT_ALL.format(eager=EAGER, heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def imports_in_functions() -> list[str]:
+    return [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in modules()
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
+def test_few_imports_are_inside_functions() -> None:
+    assert len(set(imports_in_functions())) <= 25, imports_in_functions()
 
 
 def test_the_house_is_small() -> None:

@@ -138,7 +138,7 @@ def test_a_clear_winner_is_named_and_equals_are_not_told_apart() -> None:
 def test_what_the_interval_contradicts_is_not_claimed() -> None:
     found = comparison.Difference("a", "b", 10, 0.05, low=-0.01, high=0.1, p_value=0.04)
     assert "do not tell a from b" in comparison._sentence(
-        found, "test/accuracy", dict.fromkeys("ab", estimate([0.1] * 10))
+        found, "test/accuracy", dict.fromkeys("ab", estimate([0.1] * 10)), higher=True
     )
 
 

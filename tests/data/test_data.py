@@ -133,7 +133,7 @@ def test_samples_of_a_user_s_dataset_are_looked_at(harm: str, message: str) -> N
 def test_batches_are_the_order_s_whatever_the_start() -> None:
     inputs = np.arange(50 * 4, dtype=np.uint8).reshape(50, 2, 2, 1)
     samples = {"train": Samples(inputs, np.arange(50))}
-    batches = Batches(samples, np.zeros(1), np.full(1, 2.0), torch.device("cpu"))
+    batches = Batches(samples, np.zeros(1), np.full(1, 2.0), torch.device("cpu"), torch.float32)
     order = shuffled(50, 7, 3, torch.device("cpu"))
     assert sorted(order.tolist()) == list(range(50)) and order.tolist() != list(range(50))
     every = list(batches.serve("train", 8, order))

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from dlexp.cli.verbs import VERBS, verb
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
 from dlexp.training.signals import Interruption
 
@@ -36,7 +37,7 @@ def _run(arguments: list[str]) -> int:
             return 0
         if arguments[0] not in VERBS:
             raise UserError(f"There is no verb {arguments[0]}.{did_you_mean(arguments[0], VERBS)}")
-        code = VERBS[arguments[0]](arguments[1:])
+        code = verb(arguments[0])(arguments[1:])
         if sys.stdout is not None:  # None where it was closed: `dlexp train >&-`
             sys.stdout.flush()
         return code
@@ -54,9 +55,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _overview() -> str:
-    from dlexp.cli.verbs import VERBS
-
-    verbs = "\n".join(f"  {name:9} {(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items())
+    verbs = "\n".join(f"  {name:9} {(verb(name).__doc__ or '').splitlines()[0]}" for name in VERBS)
     return f"""  dlexp train                                  # Iris, two seconds, no download
   dlexp train model=cifar_cnn optimizer=sgd
   dlexp resume RUN

@@ -1,18 +1,24 @@
-"""The verbs of the command line, by name."""
+"""The verbs of the command line. Each is imported when it is used, so that `--help` of one takes a moment."""
 
+import importlib
 from collections.abc import Callable, Sequence
 
-from dlexp.cli import reading, reporting, working
-
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": working.train,
-    "plan": working.plan,
-    "resume": working.resume,
-    "evaluate": working.evaluate,
-    "report": reporting.report,
-    "compare": reading.compare,
-    "diff": reading.diff,
-    "summary": reading.summary,
-    "list": reading.list_,
-    "data": reading.data,
+VERBS = {
+    "train": "dlexp.cli.train:train",
+    "plan": "dlexp.cli.plan:plan",
+    "resume": "dlexp.cli.resume:resume",
+    "evaluate": "dlexp.cli.evaluate:evaluate",
+    "report": "dlexp.cli.report:report",
+    "compare": "dlexp.cli.compare:compare",
+    "diff": "dlexp.cli.diff:diff",
+    "summary": "dlexp.cli.summary:summary",
+    "list": "dlexp.cli.list:list_",
+    "data": "dlexp.cli.data:data",
 }
+
+
+def verb(name: str) -> Callable[[Sequence[str]], int]:
+    """Return the function of a verb: it takes the arguments after the verb, and returns the exit code."""
+    module, _, function = VERBS[name].partition(":")
+    found: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
+    return found

@@ -1,10 +1,14 @@
 """Means, paired differences and their intervals, for a handful of seeds."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from dlexp.config.lazy import scipy_stats
 
 CONFIDENCE = 0.95
 POWER = 0.8  # of the number of seeds that would settle a difference
@@ -56,12 +60,10 @@ def paired_p_value(differences: Sequence[float]) -> float:
     Of n differences that are all alike, as small test sets give them, (1/4)ⁿ⁻¹: if no value but 0 has a chance of more
     than a quarter, chance makes them alike no oftener. Student's would be 0, from two seeds on.
     """
-    from scipy import stats
-
     x = _figures(differences)
     if _deviation(x) == 0:
         return 1.0 if x.mean() == 0 else 0.25 ** (len(x) - 1)
-    return float(stats.ttest_1samp(x, 0.0).pvalue)
+    return float(scipy_stats.ttest_1samp(x, 0.0).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -80,8 +82,6 @@ def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
     By the noncentral t, at 5 % divided by the number of `tests`. None where it would be more than 1000, or there is no
     difference at all.
     """
-    from scipy import stats
-
     x = _figures(differences)
     deviation = _deviation(x)
     if x.mean() == 0:
@@ -90,8 +90,8 @@ def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
         return 2
     effect, alpha = abs(x.mean()) / deviation, 0.05 / tests
     for n in [*range(2, 100), *range(100, 1001, 10)]:
-        threshold = stats.t.ppf(1 - alpha / 2, n - 1)
-        if stats.nct.sf(threshold, n - 1, effect * math.sqrt(n)) >= POWER:
+        threshold = scipy_stats.t.ppf(1 - alpha / 2, n - 1)
+        if scipy_stats.nct.sf(threshold, n - 1, effect * math.sqrt(n)) >= POWER:
             return n
     return None
 
@@ -106,7 +106,5 @@ def _deviation(x: np.ndarray) -> float:
 
 
 def _students_interval(x: np.ndarray) -> tuple[float, float]:
-    from scipy import stats
-
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1) * _deviation(x) / math.sqrt(len(x))
+    half = scipy_stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1) * _deviation(x) / math.sqrt(len(x))
     return float(x.mean() - half), float(x.mean() + half)

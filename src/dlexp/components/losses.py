@@ -3,10 +3,13 @@
 Targets are classes (N,), counted from 0, or values (N, outputs). Each loss says what it makes of a class.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from dlexp.config.lazy import F
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Fraction, Interval
 from dlexp.errors import UserError
@@ -22,7 +25,7 @@ SCORES: tuple[Outputs, ...] = ("logits", "log_probabilities")  # the softmax of 
 ANYTHING: tuple[Outputs, ...] = ("logits", "log_probabilities", "probabilities")
 
 
-def _unwritten(outputs: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+def _unwritten(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     raise UserError("Nobody has written this loss's gradient by hand: take model.backward=autograd, or another loss.")
 
 
@@ -37,17 +40,16 @@ class Loss:
     accepts: tuple[Outputs, ...] = LOGITS
     takes: tuple[Targets, ...] = ("classes",)
     one_node: bool = False  # one output for two classes
-    by_hand: Callable[["Tensor", "Tensor"], tuple["Tensor", "Tensor"]] = _unwritten
+    by_hand: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = _unwritten
 
 
 def cross_entropy(label_smoothing: Fraction = 0.0) -> Loss:
     """−log softmax(z)[t], on logits z; `label_smoothing` as in Szegedy et al. (2016)."""
-    from torch.nn import functional as F
 
-    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
 
-    def by_hand(z: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+    def by_hand(z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         # E = log Σ exp(z) − Σ t z and ∂E/∂z = softmax(z) − t, t being one-hot, smoothed; then the mean over samples.
         n, classes = z.shape
         t = z.new_full((n, classes), label_smoothing / classes)
@@ -62,19 +64,16 @@ def cross_entropy(label_smoothing: Fraction = 0.0) -> Loss:
 
 def nll() -> Loss:
     """−z[t], on log-probabilities z."""
-    from torch.nn import functional as F
-
     return Loss(F.nll_loss, accepts=("log_probabilities",))
 
 
 def binary_cross_entropy() -> Loss:
     """−t log σ(z) − (1 − t) log(1 − σ(z)), on the one logit z of two classes; t is 1 for the second class."""
-    from torch.nn import functional as F
 
-    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(outputs[:, 0], targets.to(outputs.dtype))
 
-    def by_hand(z: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+    def by_hand(z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         # E = log(1 + exp z) − t z and ∂E/∂z = σ(z) − t; E as max(z, 0) + log(1 + exp −|z|), which cannot overflow.
         t = targets.to(z.dtype)[:, None]
         sigmoid = 1 / (1 + (-z).exp())
@@ -85,15 +84,14 @@ def binary_cross_entropy() -> Loss:
 
 def mse() -> Loss:
     """Mean over outputs of (y − t)²: of values as they are; of classes with y = softmax(z) and t one-hot."""
-    from torch.nn import functional as F
 
-    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         if targets.is_floating_point():
             return F.mse_loss(outputs, targets)
         probabilities = outputs.softmax(1)
         return F.mse_loss(probabilities, _one_hot(targets, probabilities))
 
-    def by_hand(z: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+    def by_hand(z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if targets.is_floating_point():
             error = z - targets
             return (error * error).mean(), 2 * error / error.numel()
@@ -110,13 +108,13 @@ def mse() -> Loss:
 def half_squared_error() -> Loss:
     """½ Σ (y − t)² over the outputs as they are; of a class, t is one-hot."""
 
-    def target(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def target(outputs: Tensor, targets: Tensor) -> Tensor:
         return targets if targets.is_floating_point() else _one_hot(targets, outputs)
 
-    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - target(outputs, targets)).square().sum(1).mean() / 2
 
-    def by_hand(y: "Tensor", targets: "Tensor") -> tuple["Tensor", "Tensor"]:
+    def by_hand(y: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         error = y - target(y, targets)
         return (error * error).sum(1).mean() / 2, error / len(y)
 
@@ -126,7 +124,7 @@ def half_squared_error() -> Loss:
 def categorical_hinge() -> Loss:
     """max(0, 1 + max over wrong classes of p − p[t]), with p = softmax(z): Keras' and the course's hinge."""
 
-    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         probabilities = outputs.softmax(1)
         right = _one_hot(targets, outputs).bool()
         largest_wrong = probabilities.masked_fill(right, 0.0).amax(1)
@@ -137,8 +135,6 @@ def categorical_hinge() -> Loss:
 
 def multi_margin(p: Literal[1, 2] = 1, margin: float = 1.0) -> Loss:
     """Σ over wrong classes of max(0, margin − z[t] + z)ᵖ, over the number of classes; takes the class as it is."""
-    from torch.nn import functional as F
-
     return Loss(lambda outputs, targets: F.multi_margin_loss(outputs, targets, p, margin), accepts=SCORES)
 
 
@@ -147,9 +143,8 @@ def multilabel_margin() -> Loss:
 
     PyTorch's takes the classes that are on, and then −1: (t, −1, …).
     """
-    from torch.nn import functional as F
 
-    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         on = targets.new_full(outputs.shape, -1)
         on[:, 0] = targets
         return F.multilabel_margin_loss(outputs, on)
@@ -159,23 +154,18 @@ def multilabel_margin() -> Loss:
 
 def multilabel_soft_margin() -> Loss:
     """Mean over classes of the binary cross-entropy of σ(z), each class being on or not: t is one-hot."""
-    from torch.nn import functional as F
-
     return Loss(lambda z, targets: F.multilabel_soft_margin_loss(z, _one_hot(targets, z)), accepts=SCORES)
 
 
 def poisson_nll() -> Loss:
     """Mean over classes of exp(z) − t z: z is the logarithm of the expected count of a class, t is one-hot."""
-    from torch.nn import functional as F
-
     return Loss(lambda z, targets: F.poisson_nll_loss(z, _one_hot(targets, z)), accepts=SCORES)
 
 
 def gaussian_nll(variance: Annotated[float, Interval(1e-6)] = 1.0) -> Loss:
     """Mean over classes of ½ (log variance + (p − t)² / variance): p = softmax(z) is the mean, t is one-hot."""
-    from torch.nn import functional as F
 
-    def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         p = outputs.softmax(1)
         return F.gaussian_nll_loss(p, _one_hot(targets, p), variance)
 
@@ -185,7 +175,7 @@ def gaussian_nll(variance: Annotated[float, Interval(1e-6)] = 1.0) -> Loss:
 def output_matching() -> Loss:
     """‖f(x₂) − f(x₁)‖² of each pair of consecutive samples: a batch (2 k, …) is k pairs, and has no targets."""
 
-    def differences(outputs: "Tensor") -> "Tensor":
+    def differences(outputs: Tensor) -> Tensor:
         assert len(outputs) % 2 == 0, "`fit` has looked"
         return (outputs[1::2] - outputs[::2]).flatten(1)
 
@@ -196,9 +186,7 @@ def output_matching() -> Loss:
     )
 
 
-def _one_hot(targets: "Tensor", like: "Tensor") -> "Tensor":
-    from torch.nn import functional as F
-
+def _one_hot(targets: Tensor, like: Tensor) -> Tensor:
     return F.one_hot(targets, like.shape[1]).to(like.dtype)
 
 

@@ -4,11 +4,14 @@ Each says what it needs of the outputs, and whether more of it is better. A user
 that returns a Metric.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from dlexp.config.lazy import sklearn_metrics
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Count
 from dlexp.errors import UserError
@@ -40,30 +43,30 @@ class Metric:
     metric of an epoch, and no outputs are kept for it.
     """
 
-    function: Callable[["Tensor", "Tensor"], Any]
+    function: Callable[[Tensor, Tensor], Any]
     needs: Needs
     higher_is_better: bool
     adds_up: bool = False
 
-    def __call__(self, outputs: "Tensor", targets: "Tensor") -> float:
+    def __call__(self, outputs: Tensor, targets: Tensor) -> float:
         """Return the metric of a whole split's outputs (N, …); NaN if it is undefined."""
         value = self.function(self.predictions(outputs), targets)
         value = float("nan") if value is None else float(value)
         return value / len(targets) if self.adds_up else value
 
-    def predictions(self, outputs: "Tensor") -> "Tensor":
+    def predictions(self, outputs: Tensor) -> Tensor:
         """Return what the function takes of a model's outputs (N, …)."""
         if self.needs == "classes":
             return predicted_classes(outputs)
         return probabilities(outputs) if self.needs == "probabilities" else outputs
 
 
-def predicted_classes(outputs: "Tensor") -> "Tensor":
+def predicted_classes(outputs: Tensor) -> Tensor:
     """Return the class (N,) that outputs (N, classes) are largest for; of one node's logits (N, 1), 1 if positive."""
     return outputs.argmax(1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
 
 
-def probabilities(outputs: "Tensor") -> "Tensor":
+def probabilities(outputs: Tensor) -> Tensor:
     """Return every class's probability (N, classes).
 
     Of logits or log-probabilities by the softmax; of one node's logits (N, 1) by the sigmoid, that of the second class.
@@ -98,12 +101,14 @@ def f1() -> Metric:
 def balanced_accuracy() -> Metric:
     """The mean recall of the classes that the targets have: scikit-learn's balanced_accuracy_score."""
 
-    def mean_recall(classes: "Tensor", targets: "Tensor") -> float:
-        from sklearn.metrics import recall_score
-
+    def mean_recall(classes: Tensor, targets: Tensor) -> float:
         expected = targets.cpu().numpy()
         present = sorted(set(expected.tolist()))
-        return float(recall_score(expected, classes.cpu().numpy(), labels=present, average="macro", zero_division=0.0))
+        return float(
+            sklearn_metrics.recall_score(
+                expected, classes.cpu().numpy(), labels=present, average="macro", zero_division=0.0
+            )
+        )
 
     return Metric(mean_recall, "classes", True)
 
@@ -111,12 +116,10 @@ def balanced_accuracy() -> Metric:
 def matthews_correlation() -> Metric:
     """Matthews' correlation coefficient; 0 if there is one class only, of which scikit-learn would warn."""
 
-    def correlation(classes: "Tensor", targets: "Tensor") -> float:
-        from sklearn.metrics import matthews_corrcoef
-
+    def correlation(classes: Tensor, targets: Tensor) -> float:
         expected, predicted = targets.cpu().numpy(), classes.cpu().numpy()
         one = len({*expected.tolist(), *predicted.tolist()}) == 1
-        return 0.0 if one else float(matthews_corrcoef(expected, predicted))
+        return 0.0 if one else float(sklearn_metrics.matthews_corrcoef(expected, predicted))
 
     return Metric(correlation, "classes", True)
 
@@ -134,7 +137,7 @@ def pr_auc() -> Metric:
 def top_k_accuracy(k: Count = 5) -> Metric:
     """The share of samples whose class is among the k most probable ones."""
 
-    def hits(probabilities: "Tensor", targets: "Tensor") -> "Tensor":
+    def hits(probabilities: Tensor, targets: Tensor) -> Tensor:
         best = probabilities.topk(min(k, probabilities.shape[1]), 1).indices
         return (best == targets[:, None]).any(1).sum()
 
@@ -154,7 +157,7 @@ def root_mean_squared_error() -> Metric:
 def r2() -> Metric:
     """The mean over values of 1 − Σ (y − t)² / Σ (t − mean)²; undefined if a value is the same for all samples."""
 
-    def explained(y: "Tensor", t: "Tensor") -> "Tensor | None":
+    def explained(y: Tensor, t: Tensor) -> Tensor | None:
         y, t = y.double().flatten(1), t.double()
         if not bool((t.amax(0) > t.amin(0)).all()):
             return None
@@ -220,7 +223,10 @@ def final(kind: str) -> dict[str, Metric]:
 
 def directions(metrics: Mapping[str, Metric]) -> dict[str, str]:
     """Return for each metric, and the loss, whether `higher` or `lower` is better, as result.json says it."""
-    return {"loss": "lower", **{name: "higher" if m.higher_is_better else "lower" for name, m in metrics.items()}}
+    return {
+        "loss": "lower",
+        **{name: "higher" if m.higher_is_better else "lower" for name, m in metrics.items()},
+    }
 
 
 def known_directions() -> dict[str, str]:
@@ -228,30 +234,26 @@ def known_directions() -> dict[str, str]:
     return directions({name: builder() for name, builder in METRICS.builders.items()})
 
 
-def _averaged(score: str) -> Callable[["Tensor", "Tensor"], float]:
+def _averaged(score: str) -> Callable[[Tensor, Tensor], float]:
     """Return scikit-learn's `score`, averaged over the classes that targets or predictions have."""
 
-    def function(classes: "Tensor", targets: "Tensor") -> float:
-        from sklearn import metrics
-
+    def function(classes: Tensor, targets: Tensor) -> float:
         expected, predicted = targets.cpu().numpy(), classes.cpu().numpy()
-        return float(getattr(metrics, score)(expected, predicted, average="macro", zero_division=0.0))
+        return float(getattr(sklearn_metrics, score)(expected, predicted, average="macro", zero_division=0.0))
 
     return function
 
 
-def _area(score: str) -> Callable[["Tensor", "Tensor"], float | None]:
+def _area(score: str) -> Callable[[Tensor, Tensor], float | None]:
     """Return scikit-learn's `score` of ranked probabilities; None if a class has no sample."""
 
-    def function(probabilities: "Tensor", targets: "Tensor") -> float | None:
-        from sklearn import metrics
-
+    def function(probabilities: Tensor, targets: Tensor) -> float | None:
         scores, expected = probabilities.double().cpu().numpy(), targets.cpu()
         classes = scores.shape[1]
         if len(expected.unique()) < classes:
             return None
         if classes == 2:
-            return float(getattr(metrics, score)(expected.numpy(), scores[:, 1]))
-        return float(getattr(metrics, score)(expected[:, None].eq(expected.unique()).long().numpy(), scores))
+            return float(getattr(sklearn_metrics, score)(expected.numpy(), scores[:, 1]))
+        return float(getattr(sklearn_metrics, score)(expected[:, None].eq(expected.unique()).long().numpy(), scores))
 
     return function

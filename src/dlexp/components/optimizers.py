@@ -1,8 +1,11 @@
 """Optimizers: PyTorch's own, under PyTorch's parameter names."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from dlexp.config.lazy import optim
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Fraction, NonNegative, Positive
 from dlexp.errors import UserError
@@ -24,13 +27,11 @@ def sgd(
     fused: bool = True,
     *,
     parameters: Parameters,
-) -> "Optimizer":
+) -> Optimizer:
     """Stochastic gradient descent, with momentum (Sutskever et al., 2013) if asked for."""
-    from torch.optim import SGD
-
     if nesterov and (momentum == 0 or dampening != 0):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0 and optimizer.dampening=0.")
-    return SGD(parameters, lr, momentum, dampening, weight_decay, nesterov, fused=fused)
+    return optim.SGD(parameters, lr, momentum, dampening, weight_decay, nesterov, fused=fused)
 
 
 def adam(
@@ -42,11 +43,9 @@ def adam(
     fused: bool = True,
     *,
     parameters: Parameters,
-) -> "Optimizer":
+) -> Optimizer:
     """Adam (Kingma and Ba, 2015)."""
-    from torch.optim import Adam
-
-    return Adam(parameters, lr, _pair(betas), eps, weight_decay, amsgrad, fused=fused)
+    return optim.Adam(parameters, lr, _pair(betas), eps, weight_decay, amsgrad, fused=fused)
 
 
 def adamw(
@@ -58,11 +57,9 @@ def adamw(
     fused: bool = True,
     *,
     parameters: Parameters,
-) -> "Optimizer":
+) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
-    from torch.optim import AdamW
-
-    return AdamW(parameters, lr, _pair(betas), eps, weight_decay, amsgrad, fused=fused)
+    return optim.AdamW(parameters, lr, _pair(betas), eps, weight_decay, amsgrad, fused=fused)
 
 
 def nadam(
@@ -73,11 +70,9 @@ def nadam(
     momentum_decay: NonNegative = 0.004,
     *,
     parameters: Parameters,
-) -> "Optimizer":
+) -> Optimizer:
     """Adam with Nesterov momentum (Dozat, 2016)."""
-    from torch.optim import NAdam
-
-    return NAdam(parameters, lr, _pair(betas), eps, weight_decay, momentum_decay)
+    return optim.NAdam(parameters, lr, _pair(betas), eps, weight_decay, momentum_decay)
 
 
 def rmsprop(
@@ -89,11 +84,9 @@ def rmsprop(
     centered: bool = False,
     *,
     parameters: Parameters,
-) -> "Optimizer":
+) -> Optimizer:
     """RMSprop (Hinton, Coursera lecture 6e, 2012)."""
-    from torch.optim import RMSprop
-
-    return RMSprop(parameters, lr, alpha, eps, weight_decay, momentum, centered)
+    return optim.RMSprop(parameters, lr, alpha, eps, weight_decay, momentum, centered)
 
 
 def adagrad(
@@ -104,11 +97,9 @@ def adagrad(
     eps: Positive = 1e-10,
     *,
     parameters: Parameters,
-) -> "Optimizer":
+) -> Optimizer:
     """Adagrad (Duchi et al., 2011)."""
-    from torch.optim import Adagrad
-
-    return Adagrad(parameters, lr, lr_decay, weight_decay, initial_accumulator_value, eps)
+    return optim.Adagrad(parameters, lr, lr_decay, weight_decay, initial_accumulator_value, eps)
 
 
 def _pair(betas: Betas) -> tuple[float, float]:
@@ -117,7 +108,7 @@ def _pair(betas: Betas) -> tuple[float, float]:
     return betas[0], betas[1]
 
 
-OPTIMIZERS: Registry["Optimizer"] = Registry(
+OPTIMIZERS: Registry[Optimizer] = Registry(
     "optimizer",
     {"sgd": sgd, "adam": adam, "adamw": adamw, "nadam": nadam, "rmsprop": rmsprop, "adagrad": adagrad},
 )

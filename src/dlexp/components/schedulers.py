@@ -1,10 +1,13 @@
 """Learning-rate schedules: PyTorch's, with when they step and whether a finished run may go on under them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlexp.components.metrics import Metric
+from dlexp.config.lazy import lr_scheduler
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Count, Fraction, Natural, NonNegative, Positive
 from dlexp.errors import UserError
@@ -23,37 +26,31 @@ class Schedule:
     monitor: str | None = None  # the column that 'metric' means; None: the loss of validation, else of train
 
 
-def none(*, optimizer: "Optimizer") -> Schedule:
+def none(*, optimizer: Optimizer) -> Schedule:
     """Leave the learning rate as it is."""
     return Schedule(None, "epoch")
 
 
-def exponential(gamma: Positive = 0.9, *, optimizer: "Optimizer") -> Schedule:
+def exponential(gamma: Positive = 0.9, *, optimizer: Optimizer) -> Schedule:
     """Multiply lr by `gamma` after every epoch."""
-    from torch.optim.lr_scheduler import ExponentialLR
-
-    return Schedule(ExponentialLR(optimizer, gamma), "epoch")
+    return Schedule(lr_scheduler.ExponentialLR(optimizer, gamma), "epoch")
 
 
-def step(step_size: Count = 10, gamma: Positive = 0.1, *, optimizer: "Optimizer") -> Schedule:
+def step(step_size: Count = 10, gamma: Positive = 0.1, *, optimizer: Optimizer) -> Schedule:
     """Multiply lr by `gamma` after every `step_size` epochs."""
-    from torch.optim.lr_scheduler import StepLR
-
-    return Schedule(StepLR(optimizer, step_size, gamma), "epoch")
+    return Schedule(lr_scheduler.StepLR(optimizer, step_size, gamma), "epoch")
 
 
 def cosine(
     T_max: Count | None = None,  # noqa: N803 - PyTorch's own name
     eta_min: NonNegative = 0.0,
     *,
-    optimizer: "Optimizer",
+    optimizer: Optimizer,
     epochs: int,
 ) -> Schedule:
     """Lower lr to `eta_min` along half a cosine in `T_max` epochs (Loshchilov and Hutter, 2017, no restarts)."""
-    from torch.optim.lr_scheduler import CosineAnnealingLR
-
     why = None if T_max else "scheduler=cosine spreads its half wave over all epochs; set scheduler.T_max to fix it"
-    return Schedule(CosineAnnealingLR(optimizer, T_max or epochs, eta_min), "epoch", why)
+    return Schedule(lr_scheduler.CosineAnnealingLR(optimizer, T_max or epochs, eta_min), "epoch", why)
 
 
 def one_cycle(
@@ -63,20 +60,18 @@ def one_cycle(
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
     *,
-    optimizer: "Optimizer",
+    optimizer: Optimizer,
     epochs: int,
     steps_per_epoch: int,
 ) -> Schedule:
     """Raise lr to `max_lr`, then lower it far below its start, over the whole run (Smith and Topin, 2018)."""
-    from torch.optim.lr_scheduler import OneCycleLR
-
     if abs(pct_start * epochs * steps_per_epoch - 1) < 1e-9:
         raise UserError(
             f"scheduler.pct_start={pct_start:g} of {epochs * steps_per_epoch} steps is one step, which leaves none for "
             "lr to rise in: take a larger one, or 0."
         )
     group = optimizer.param_groups[0]
-    scheduler = OneCycleLR(
+    scheduler = lr_scheduler.OneCycleLR(
         optimizer,
         max_lr,
         total_steps=epochs * steps_per_epoch,
@@ -97,20 +92,20 @@ def reduce_on_plateau(
     min_lr: NonNegative = 0.0,
     monitor: str | None = None,
     *,
-    optimizer: "Optimizer",
+    optimizer: Optimizer,
     metrics: Mapping[str, Metric],
 ) -> Schedule:
     """Multiply lr by `factor` when `monitor`, a column of metrics.csv, stops improving.
 
     Without `monitor` that is the validation loss, or the train loss if there is no validation split.
     """
-    from torch.optim.lr_scheduler import ReduceLROnPlateau
-
     if factor == 0:
         raise UserError("scheduler.factor=0: must be above 0.")
     name = (monitor or "").partition("/")[2]
     mode: Literal["min", "max"] = "max" if name in metrics and metrics[name].higher_is_better else "min"
-    scheduler = ReduceLROnPlateau(optimizer, mode, factor, patience, threshold, cooldown=cooldown, min_lr=min_lr)
+    scheduler = lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode, factor, patience, threshold, cooldown=cooldown, min_lr=min_lr
+    )
     return Schedule(scheduler, "metric", monitor=monitor)
 
 

@@ -4,9 +4,12 @@ Each takes and gives float images (B, C, H, W) in which black is 0, and draws fr
 is in every checkpoint: a resumed run sees the same changes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.lazy import F, torch
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Count, Positive, Ratio
 from dlexp.errors import UserError
@@ -19,9 +22,8 @@ Augmentation = Callable[["Tensor"], "Tensor"]
 
 def horizontal_flip(probability: Ratio = 0.5) -> Augmentation:
     """Mirror each image left to right, with a probability."""
-    import torch
 
-    def change(images: "Tensor") -> "Tensor":
+    def change(images: Tensor) -> Tensor:
         chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
         return torch.where(chosen, images.flip(3), images)
 
@@ -30,9 +32,8 @@ def horizontal_flip(probability: Ratio = 0.5) -> Augmentation:
 
 def rotate90() -> Augmentation:
     """Turn each image by 0, 90, 180 or 270 degrees, equally often. Square images only."""
-    import torch
 
-    def change(images: "Tensor") -> "Tensor":
+    def change(images: Tensor) -> Tensor:
         turns = torch.randint(4, (len(images), 1, 1, 1), device=images.device)
         turned = images
         for number in (1, 2, 3):
@@ -44,10 +45,8 @@ def rotate90() -> Augmentation:
 
 def shift(pixels: Count = 4) -> Augmentation:
     """Move each image by up to `pixels` up or down and left or right; what comes in is black."""
-    import torch
-    from torch.nn import functional as F
 
-    def change(images: "Tensor") -> "Tensor":
+    def change(images: Tensor) -> Tensor:
         count, _, height, width = images.shape
         padded = F.pad(images, (pixels, pixels, pixels, pixels))
         down, right = torch.randint(2 * pixels + 1, (2, count, 1), device=images.device)
@@ -61,9 +60,8 @@ def shift(pixels: Count = 4) -> Augmentation:
 
 def brightness(strength: Ratio = 0.2) -> Augmentation:
     """Multiply each image by a factor from Uniform(1 − strength, 1 + strength)."""
-    import torch
 
-    def change(images: "Tensor") -> "Tensor":
+    def change(images: Tensor) -> Tensor:
         factors = torch.rand(len(images), 1, 1, 1, device=images.device)
         return images * (1 + strength * (2 * factors - 1))
 
@@ -75,10 +73,8 @@ def random_resized_crop(smallest: Positive = 0.5, stretch: Positive = 1.33) -> A
 
     The part's area is Uniform(smallest, 1) of the image's, its sides' ratio log-uniform from 1 / stretch to stretch.
     """
-    import torch
-    from torch.nn import functional as F
 
-    def change(images: "Tensor") -> "Tensor":
+    def change(images: Tensor) -> Tensor:
         area, ratio, x, y = torch.rand(4, len(images), device=images.device)
         side = (smallest + (1 - smallest) * area).sqrt()
         root = float(stretch) ** (ratio - 0.5)
@@ -94,9 +90,8 @@ def random_resized_crop(smallest: Positive = 0.5, stretch: Positive = 1.33) -> A
 
 def cutout(size: Count = 8) -> Augmentation:
     """Black out a square of `size` pixels around a random one of each image (DeVries and Taylor, 2017)."""
-    import torch
 
-    def change(images: "Tensor") -> "Tensor":
+    def change(images: Tensor) -> Tensor:
         count, _, height, width = images.shape
         top = torch.randint(height, (count, 1), device=images.device) - size // 2
         left = torch.randint(width, (count, 1), device=images.device) - size // 2
@@ -141,7 +136,7 @@ def build(choices: tuple[Any, ...], input_shape: tuple[int, ...]) -> Augmentatio
             )
         changes.append(AUGMENTATIONS.build(bound))
 
-    def change(images: "Tensor") -> "Tensor":
+    def change(images: Tensor) -> Tensor:
         for each in changes:
             images = each(images)
         return images

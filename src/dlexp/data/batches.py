@@ -1,13 +1,18 @@
 """A dataset's splits as tensors on the device, and their batches as a model takes them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from dlexp.config.lazy import torch
 from dlexp.data.source import Samples, refuse_not_finite
 from dlexp.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Batches are gathered and normalized several at once: one pass over half a million values costs a third of ten passes
 # over fifty thousand, as each pass wakes the threads.
@@ -27,8 +32,8 @@ class Batches:
         mean: np.ndarray,
         deviation: np.ndarray,
         device: torch.device,
+        dtype: torch.dtype,
         augment: Callable[[Tensor], Tensor] | None = None,
-        dtype: torch.dtype = torch.float32,
     ):
         """Raise UserError where inputs, targets or the numbers that normalize are too large or small for `dtype`."""
         self._augment, self._dtype, precision = augment, dtype, str(dtype).removeprefix("torch.")

@@ -1,10 +1,13 @@
 """From published samples to train, validation and test splits, and the numbers that normalize their inputs."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from dlexp.config.lazy import model_selection
 from dlexp.config.schema import Count, Fraction, Positive, Seed
 from dlexp.data.augmentation import check as check_augmentation
 from dlexp.data.source import Samples, Source, Splits
@@ -99,11 +102,11 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
 def _part(
     indices: np.ndarray, targets: np.ndarray, size: int, preparation: Preparation, key: str, value: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.model_selection import train_test_split
-
     stratify = targets[indices] if preparation.stratified and targets.ndim == 1 else None  # values have no strata
     try:
-        rest, part = train_test_split(indices, test_size=size, stratify=stratify, random_state=preparation.split_seed)
+        rest, part = model_selection.train_test_split(
+            indices, test_size=size, stratify=stratify, random_state=preparation.split_seed
+        )
     except ValueError as error:
         raise UserError(f"dataset.{key}={value:g} cannot be: {error} (dataset.stratified=false may help)") from None
     return np.sort(rest), np.sort(part)

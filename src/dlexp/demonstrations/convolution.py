@@ -1,7 +1,10 @@
 """Convolutions as linear layers, transposes and products (dl_hw3 ex06, ex14, ex15)."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
+from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Count, Natural, Seed
 from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import UserError
@@ -14,9 +17,6 @@ def pointwise_convolution(
     in_channels: Count = 3, out_channels: Count = 5, side: Count = 6, seed: Seed = 0
 ) -> Demonstration:
     """A 1 × 1 convolution, against the same linear layer at every pixel."""
-    import torch
-    from torch.nn import functional as F
-
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(2, in_channels, side, side, generator=generator, dtype=torch.float64)
     weight = torch.randn(out_channels, in_channels, generator=generator, dtype=torch.float64)
@@ -35,9 +35,6 @@ def transposed_convolution(
     length: Count = 8, kernel_size: Count = 3, padding: Natural = 1, seed: Seed = 0
 ) -> Demonstration:
     """∂E/∂x of a padded 1-D convolution, by autograd, against the transposed convolution of ∂E/∂y."""
-    import torch
-    from torch.nn import functional as F
-
     _check_kernel(kernel_size, length + 2 * padding)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(1, 1, length, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -76,9 +73,6 @@ def composed_convolution(
 
     Operations are multiplications with additions for one image, by formula and as PyTorch's own counter has them.
     """
-    import torch
-    from torch.nn import functional as F
-
     from dlexp.models.convolutions import LowRankConv2d, SeparableConv2d
 
     _check_kernel(kernel_size, side)
@@ -112,8 +106,7 @@ def _check_kernel(kernel_size: int, length: int) -> None:
         raise UserError(f"identity.kernel_size={kernel_size} is larger than its input, {length} with padding.")
 
 
-def _operations(layer: "torch.nn.Module", images: "torch.Tensor") -> int:
-    import torch
+def _operations(layer: torch.nn.Module, images: torch.Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

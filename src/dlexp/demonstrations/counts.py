@@ -1,13 +1,18 @@
 """How many parameters a net has, by formula and as PyTorch made it (dl_hw3 ex12, nn_theory ex03)."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.lazy import nn, torch
 from dlexp.config.schema import Count, name_and_arguments
 from dlexp.demonstrations.sides import Demonstration, LayerSizes, Sides
 from dlexp.errors import UserError
 from dlexp.models.layers import ACTIVATIONS
+from dlexp.models.layers import layers as build
+from dlexp.models.summary import summarize
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +23,6 @@ UNCHANGING = (*ACTIVATIONS, "activation", "dropout", "dropout2d", "softmax", "lo
 
 def perceptron_parameters(sizes: LayerSizes = (20, 10, 10, 10, 10, 10, 1)) -> Demonstration:
     """A multilayer perceptron; a dense layer against filters as large as the image; a new head on frozen layers."""
-    import torch
-    from torch import nn
-
     with torch.device("meta"):  # shapes without memory
         layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         frozen, head = nn.Linear(512, 64).requires_grad_(False), nn.Linear(64, 10)
@@ -44,11 +46,6 @@ def layer_table(
 
     A convolution or pooling of n pixels gives ⌊(n + 2 p − k) / s⌋ + 1.
     """
-    import torch
-
-    from dlexp.models.layers import layers as build
-    from dlexp.models.summary import summarize
-
     named = [{"output": {"linear": classes}}.get(layer, layer) if isinstance(layer, str) else layer for layer in layers]
     formulas: list[tuple[int, int, tuple[int, ...]]] = []
     for layer in named:
@@ -106,5 +103,5 @@ def _only_numbers(name: str, arguments: Any) -> bool:
     return isinstance(arguments, dict) and arguments.keys() <= known and all(type(v) is int for v in arguments.values())
 
 
-def _count(*modules: "torch.nn.Module") -> int:
+def _count(*modules: torch.nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)

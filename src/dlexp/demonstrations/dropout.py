@@ -1,15 +1,16 @@
 """Dropout as an ensemble (dl_hw3 ex05; Goodfellow, Bengio and Courville, 2016, section 7.12)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+from dlexp.config.lazy import torch
 from dlexp.config.schema import Count, Interval, Seed
 from dlexp.demonstrations.sides import Demonstration, Sides
 
 
 def dropout_ensemble(inputs: Annotated[int, Interval(1, 12)] = 10, classes: Count = 4, seed: Seed = 0) -> Demonstration:
     """Softmax regression under every one of the 2ⁿ masks of its inputs, against one pass with halved weights."""
-    import torch
-
     generator = torch.Generator().manual_seed(seed)
     w = torch.randn(classes, inputs, generator=generator, dtype=torch.float64)
     b, x = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (classes, inputs))

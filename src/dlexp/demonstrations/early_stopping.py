@@ -1,7 +1,10 @@
 """Early stopping as weight decay (dl_hw3 ex13; Goodfellow, Bengio and Courville, 2016, section 7.8)."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from dlexp.config.lazy import scipy_optimize
 from dlexp.config.schema import Count, Positive
 from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import UserError
@@ -18,8 +21,6 @@ def early_stopping_is_l2(
 
     H has the given eigenvalues λ, turned by `angle` radians. Raises UserError where descent would not converge.
     """
-    from scipy.optimize import minimize_scalar
-
     values = np.array(eigenvalues)
     if learning_rate * values.max() >= 1:
         raise UserError(f"identity.learning_rate={learning_rate} is too large for an eigenvalue of {values.max():g}.")
@@ -37,7 +38,9 @@ def early_stopping_is_l2(
     left = (1 - learning_rate * values) ** steps  # the share of w* that is still missing, along each eigenvector
     alphas = values * left / (1 - left)
     alpha = 1 / (steps * learning_rate)
-    fitted = float(minimize_scalar(lambda a: np.linalg.norm(decayed(a) - stopped), (alpha / 10, alpha)).x)
+    fitted = float(
+        scipy_optimize.minimize_scalar(lambda a: np.linalg.norm(decayed(a) - stopped), (alpha / 10, alpha)).x
+    )
     strengths = fitted * np.logspace(4, 0, 60)
     return Demonstration(
         [

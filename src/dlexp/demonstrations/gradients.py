@@ -1,7 +1,10 @@
 """Gradients by formula against autograd (ml_hw4 ex02 and ex03, nn_theory ex05)."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
+from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Count, Seed
 from dlexp.demonstrations.sides import Demonstration, Sides
 
@@ -11,8 +14,6 @@ if TYPE_CHECKING:
 
 def squared_error_gradients(inputs: Count = 6, hidden: Count = 4, outputs: Count = 2, seed: Seed = 0) -> Demonstration:
     """E = ½ ‖y − z‖² with z = W h, h = relu(g), g = V x; and how many weights 4096 → 2048 → 2 has."""
-    import torch
-
     v, w, x, y = _draw(seed, (hidden, inputs), (outputs, hidden), (inputs,), (outputs,))
     g = v @ x
     h = g.relu()
@@ -37,9 +38,6 @@ def squared_error_gradients(inputs: Count = 6, hidden: Count = 4, outputs: Count
 
 def shared_weight_gradients(inputs: Count = 4, hidden: Count = 5, samples: Count = 8, seed: Seed = 0) -> Demonstration:
     """Binary cross-entropy over m samples of σ(w₂ · (relu(a) + relu(−a)) + b₂), with one a = W₁ x + b₁ for both."""
-    import torch
-    from torch.nn import functional as F
-
     w1, b1, w2, b2, x = _draw(seed, (hidden, inputs), (hidden,), (hidden,), (), (samples, inputs))
     t = (torch.arange(samples) % 2).double()
     a = x @ w1.T + b1
@@ -65,8 +63,6 @@ def shared_weight_gradients(inputs: Count = 4, hidden: Count = 5, samples: Count
 
 def sigmoid_deltas(seed: Seed = 0) -> Demonstration:
     """A 2-2-1 net of sigmoid units and E = ½ (t − y)²: δ of each unit by formula, and the gradients they give."""
-    import torch
-
     v, a, w, b, x = _draw(seed, (2, 2), (2,), (2,), (), (2,))
     t = 1.0
     net_h = v @ x + a
@@ -88,12 +84,10 @@ def sigmoid_deltas(seed: Seed = 0) -> Demonstration:
     return Demonstration(sides)
 
 
-def _draw(seed: int, *shapes: tuple[int, ...]) -> list["Tensor"]:
-    import torch
-
+def _draw(seed: int, *shapes: tuple[int, ...]) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
 
 
-def _sides(statement: str, formula: "Tensor", autograd: "Tensor") -> Sides:
+def _sides(statement: str, formula: Tensor, autograd: Tensor) -> Sides:
     return Sides(statement, formula.detach(), autograd.detach())

@@ -1,8 +1,11 @@
 """Linear networks: their rank, and that depth adds nothing (dl_hw3 ex02, nn_theory ex05)."""
 
+from __future__ import annotations
+
 import itertools
 from typing import TYPE_CHECKING
 
+from dlexp.config.lazy import nn, torch
 from dlexp.config.schema import Count, Seed
 from dlexp.demonstrations.sides import Demonstration, LayerSizes, Sides
 
@@ -16,9 +19,6 @@ def linear_rank(hidden_sizes: tuple[Count, ...] = (4, 16), samples: Count = 200,
     That is least squares, and its projection on as many directions of the fitted values as the net has rank (reduced-
     rank regression: Izenman, 1975).
     """
-    import torch
-    from torch import nn
-
     generator = torch.Generator().manual_seed(seed)
     x, noise = torch.randn(2, samples, 5, generator=generator, dtype=torch.float64)
     y = x @ torch.randn(5, 5, generator=generator, dtype=torch.float64) + 0.1 * noise
@@ -39,9 +39,7 @@ def linear_rank(hidden_sizes: tuple[Count, ...] = (4, 16), samples: Count = 200,
     return Demonstration(sides)
 
 
-def _train(net: "nn.Module", x: "Tensor", y: "Tensor") -> float:
-    import torch
-
+def _train(net: nn.Module, x: Tensor, y: Tensor) -> float:
     optimizer = torch.optim.LBFGS(
         net.parameters(), max_iter=2000, tolerance_change=1e-16, tolerance_grad=1e-12, line_search_fn="strong_wolfe"
     )
@@ -58,9 +56,6 @@ def _train(net: "nn.Module", x: "Tensor", y: "Tensor") -> float:
 
 def deep_linear(sizes: LayerSizes = (6, 8, 7, 3), seed: Seed = 0) -> Demonstration:
     """A deep net without activations, against one layer with the product of its weights."""
-    import torch
-    from torch import nn
-
     torch.manual_seed(seed)
     layers = [nn.Linear(a, b).double() for a, b in itertools.pairwise(sizes)]
     x = torch.randn(4, sizes[0], dtype=torch.float64)

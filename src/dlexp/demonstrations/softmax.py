@@ -1,9 +1,12 @@
 """Softmax, sigmoid and their losses (ml_hw4 ex04, nn_theory ex02 and ex04)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Count, Positive, Seed
 from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import UserError
@@ -14,8 +17,6 @@ if TYPE_CHECKING:
 
 def sigmoid_is_softmax(inputs: Count = 3, samples: Count = 5, seed: Seed = 0) -> Demonstration:
     """Two softmax units (w₁, b₁), (w₂, b₂), against one sigmoid unit with w₂ − w₁ and b₂ − b₁."""
-    import torch
-
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(samples, inputs, generator=generator, dtype=torch.float64)
     w, b = (torch.randn(2, n, generator=generator, dtype=torch.float64) for n in (inputs, 1))
@@ -26,9 +27,6 @@ def sigmoid_is_softmax(inputs: Count = 3, samples: Count = 5, seed: Seed = 0) ->
 
 def log_sum_exp(classes: Count = 5, largest: Positive = 1e4, seed: Seed = 0) -> Demonstration:
     """Cross-entropy as LSE(z) − z_t, its gradient, and LSE shifted by its maximum where exp(z) is infinite."""
-    import torch
-    from torch.nn import functional as F
-
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(classes, generator=generator, dtype=torch.float64).requires_grad_()
     target = torch.tensor(classes // 2)
@@ -38,7 +36,11 @@ def log_sum_exp(classes: Count = 5, largest: Positive = 1e4, seed: Seed = 0) -> 
     shift = far.max()
     return Demonstration(
         [
-            Sides("cross-entropy = LSE(z) − z_t", F.cross_entropy(z, target).detach(), (naive - z[target]).detach()),
+            Sides(
+                "cross-entropy = LSE(z) − z_t",
+                F.cross_entropy(z, target).detach(),
+                (naive - z[target]).detach(),
+            ),
             Sides("∂LSE/∂z = softmax(z)", gradient, z.detach().softmax(0)),
             Sides("LSE(z) = α + LSE(z − α)", naive.detach(), (7 + (z - 7).exp().sum().log()).detach()),
             Sides(
@@ -56,19 +58,16 @@ def several_labels(classes: Count = 6, labels_on: Count = 3) -> Demonstration:
     Σ −log softmax(z)ₖ over the k labels that are on is least where they share the probability: k log k, never 0.
     The binary ones are each least at 0.
     """
-    import torch
-    from torch.nn import functional as F
-
     if labels_on > classes:
         raise UserError(f"identity.labels_on={labels_on} is more than identity.classes={classes}.")
     k = labels_on
     labels = (torch.arange(classes) < k).double()
 
-    def least(loss: Callable[["Tensor"], "Tensor"]) -> tuple[float, "Tensor"]:
+    def least(loss: Callable[[Tensor], Tensor]) -> tuple[float, Tensor]:
         z = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS([z], max_iter=200, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
 
-        def value() -> "Tensor":
+        def value() -> Tensor:
             optimizer.zero_grad()
             result = loss(z)
             result.backward()

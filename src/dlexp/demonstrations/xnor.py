@@ -1,7 +1,10 @@
 """XNOR in NumPy, the backward pass by hand (nn_hw2 ex05), against PyTorch from the same start."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Natural, Positive, Seed
 from dlexp.demonstrations.sides import Demonstration, Sides
 
@@ -43,9 +46,6 @@ def _in_numpy(start: list[np.ndarray], epochs: int, learning_rate: float) -> lis
 
 
 def _in_torch(start: list[np.ndarray], epochs: int, learning_rate: float) -> list[np.ndarray]:
-    import torch
-    from torch.nn import functional as F
-
     parameters = [torch.tensor(part, requires_grad=True) for part in start]
     v, a, w, b = parameters
     optimizer = torch.optim.SGD(parameters, lr=learning_rate)

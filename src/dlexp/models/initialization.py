@@ -3,9 +3,12 @@
 A name alone is for the weights, with biases of zero; but `uniform` alone is for both, as the course uses it.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dlexp.config import schema
+from dlexp.config.lazy import init, nn, torch
 from dlexp.config.registry import Registry
 from dlexp.config.schema import NonNegative
 from dlexp.errors import UserError
@@ -16,59 +19,51 @@ if TYPE_CHECKING:
 Numbers = list[Any]  # nested lists of numbers
 
 
-def default(*, tensor: "Tensor") -> None:
+def default(*, tensor: Tensor) -> None:
     """Keep what PyTorch's layer drew."""
 
 
-def uniform(low: float = 0.0, high: float = 1.0, *, tensor: "Tensor") -> None:
+def uniform(low: float = 0.0, high: float = 1.0, *, tensor: Tensor) -> None:
     """Draw from Uniform(low, high)."""
     tensor.uniform_(low, high)
 
 
-def normal(mean: float = 0.0, std: NonNegative = 0.01, *, tensor: "Tensor") -> None:
+def normal(mean: float = 0.0, std: NonNegative = 0.01, *, tensor: Tensor) -> None:
     """Draw from Normal(mean, std²)."""
     tensor.normal_(mean, std)
 
 
-def constant(value: float = 0.0, *, tensor: "Tensor") -> None:
+def constant(value: float = 0.0, *, tensor: Tensor) -> None:
     """Set every element to `value`."""
     tensor.fill_(value)
 
 
-def zeros(*, tensor: "Tensor") -> None:
+def zeros(*, tensor: Tensor) -> None:
     """Set every element to zero."""
     tensor.zero_()
 
 
-def xavier_uniform(*, tensor: "Tensor") -> None:
+def xavier_uniform(*, tensor: Tensor) -> None:
     """Uniform with the deviation √(2 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
-    from torch.nn import init
-
     init.xavier_uniform_(tensor)
 
 
-def xavier_normal(*, tensor: "Tensor") -> None:
+def xavier_normal(*, tensor: Tensor) -> None:
     """Normal with the deviation √(2 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
-    from torch.nn import init
-
     init.xavier_normal_(tensor)
 
 
-def he_uniform(*, tensor: "Tensor") -> None:
+def he_uniform(*, tensor: Tensor) -> None:
     """Uniform with the deviation √(2 / fan in), for ReLU (He et al., 2015)."""
-    from torch.nn import init
-
     init.kaiming_uniform_(tensor, nonlinearity="relu")
 
 
-def he_normal(*, tensor: "Tensor") -> None:
+def he_normal(*, tensor: Tensor) -> None:
     """Normal with the deviation √(2 / fan in), for ReLU (He et al., 2015)."""
-    from torch.nn import init
-
     init.kaiming_normal_(tensor, nonlinearity="relu")
 
 
-def explicit(values: Numbers, *, tensor: "Tensor", layer: int) -> None:
+def explicit(values: Numbers, *, tensor: Tensor, layer: int) -> None:
     """Set the tensor to `values[layer]`; layers count from the input, weight rows are output units.
 
     Raises UserError where there is none for the layer, or it has another shape.
@@ -104,14 +99,11 @@ def _known(init: Any) -> None:
 Initialization = Annotated[str | dict[str, Any], _known]
 
 
-def initialize(model: "nn.Module", init: Initialization) -> None:
+def initialize(model: nn.Module, init: Initialization) -> None:
     """Set the weights and biases of the linear and convolutional layers of `model`.
 
     Draws from torch's global generator, layer after layer, the weight before the bias.
     """
-    import torch
-    from torch import nn
-
     weight, bias = _weight_and_bias(init)
     for_weight, for_bias = FOR_WEIGHT.bind_choice(weight), FOR_BIAS.bind_choice(bias)
     with torch.no_grad():

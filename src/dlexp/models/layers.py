@@ -5,12 +5,15 @@ under PyTorch's names (`conv2d: {out_channels: 32, kernel_size: 3}`). Input size
 `sum` and `concatenate` take branches, lists of layers that all see the same input: `sum: [[relu], [negate, relu]]`.
 """
 
+from __future__ import annotations
+
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from dlexp.config.lazy import nn, torch
 from dlexp.config.schema import name_and_arguments
 from dlexp.errors import UserError, did_you_mean
 from dlexp.models.initialization import Initialization, initialize
@@ -104,26 +107,19 @@ def layers(
     *,
     input_shape: tuple[int, ...],
     num_outputs: int,
-) -> "nn.Sequential":
+) -> nn.Sequential:
     """Build the layers in order; one sample of zeros goes through each to learn the sizes of the next.
 
     Takes (N, *input_shape). Raises UserError naming the layer that cannot take what the one before it gives.
     """
-    import torch
-
     own = {"activation": activation, "output": {"linear": num_outputs}}
     model, _ = _stack(layers, torch.zeros(1, *input_shape), own, "model.layers")
     initialize(model, init)
     return model.train()
 
 
-def _stack(
-    layers: Sequence[Any], sample: "Tensor", own: Mapping[str, Any], where: str
-) -> tuple["nn.Sequential", "Tensor"]:
+def _stack(layers: Sequence[Any], sample: Tensor, own: Mapping[str, Any], where: str) -> tuple[nn.Sequential, Tensor]:
     """Build the layers, and return what the last one makes of the sample too."""
-    import torch
-    from torch import nn
-
     model = nn.Sequential()
     for i, layer in enumerate(layers):
         name, arguments = name_and_arguments(own.get(layer, layer) if isinstance(layer, str) else layer, where)
@@ -141,7 +137,7 @@ def _stack(
     return model, sample
 
 
-def _layer(name: str, arguments: Any, sample: "Tensor") -> "nn.Module":
+def _layer(name: str, arguments: Any, sample: Tensor) -> nn.Module:
     layer, build = LAYERS[name], _class(name)
     # In place, a layer would change what others still need: the stored samples, a trace, its own derivative.
     given = (layer.infers, "device", "dtype", "inplace", "args", "kwargs")
@@ -171,5 +167,5 @@ def _class(name: str) -> Any:
     return getattr(importlib.import_module(module), class_name)
 
 
-def _shape(sample: "Tensor") -> str:
+def _shape(sample: Tensor) -> str:
     return " × ".join(map(str, sample.shape[1:])) + (" features" if sample.dim() == 2 else "")

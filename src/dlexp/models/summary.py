@@ -1,9 +1,13 @@
 """A model's layers: what each gives, and how many parameters it has."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, NamedTuple
+
+from dlexp.config.lazy import nn, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Layer(NamedTuple):

@@ -1,10 +1,13 @@
 """The pictures of one run, drawn from its files: learning curves and the confusion matrix."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.lazy import matplotlib, mpl_figure, mpl_ticker
 from dlexp.runs.directory import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
 from dlexp.storage.atomic import clear_partial, write_atomically
 
@@ -25,7 +28,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
     its run, and not its pictures.
     """
     clear_partial(run.path.rglob("*.part"))
-    ways: dict[str, tuple[str, Callable[[RunDirectory], Figure | None]]] = {
+    ways: dict[str, tuple[str, Callable[[RunDirectory], mpl_figure.Figure | None]]] = {
         "boundary.png": (BOUNDARY, decision_boundary),
         "trajectories.png": (TRAJECTORIES, lambda run: trajectories(_read_trajectories(run))),
         "curves.png": (METRICS, _curves),
@@ -35,7 +38,6 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
     wanted = [name for name, table in tables.items() if anew or _is_older(run.path / name, table)]
     if not wanted:
         return
-    import matplotlib
 
     with matplotlib.rc_context({"text.parse_math": False}):  # a class may be called $x$
         for name in wanted:
@@ -43,12 +45,12 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
                 save(run, name, figure)
 
 
-def _curves(run: RunDirectory) -> "Figure | None":
+def _curves(run: RunDirectory) -> Figure | None:
     rows = run.read_table(METRICS)
     return curves(rows) if rows else None  # after no epoch there are none
 
 
-def _confusion_matrix(run: RunDirectory) -> "Figure":
+def _confusion_matrix(run: RunDirectory) -> Figure:
     (_, *names), cells = run.read_cells(CONFUSION)
     return confusion_matrix(names, [[int(n) for n in row[1:]] for row in cells])
 
@@ -57,18 +59,16 @@ def _is_older(picture: Path, table: Path) -> bool:
     return not picture.exists() or picture.stat().st_mtime < table.stat().st_mtime
 
 
-def decision_boundary(run: RunDirectory) -> "Figure":
+def decision_boundary(run: RunDirectory) -> Figure:
     """Return the plane as one net sees it, with the samples."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.5, 5), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(6.5, 5), layout="constrained")
     axes = figure.subplots()
     boundary(axes, run)
     figure.legend(loc="outside right upper")
     return figure
 
 
-def boundary(axes: "Axes", run: RunDirectory) -> None:
+def boundary(axes: Axes, run: RunDirectory) -> None:
     """Colour the plane by the class that the net sees there, paler where it is less sure; train's points are hollow."""
     import numpy as np
 
@@ -97,11 +97,9 @@ def boundary(axes: "Axes", run: RunDirectory) -> None:
             axes.scatter(x, y, 9, label=f"{name}, {split}", **style)
 
 
-def trajectories(curves: dict[str, list[tuple[float, float]]]) -> "Figure":
+def trajectories(curves: dict[str, list[tuple[float, float]]]) -> Figure:
     """Return paths in the plane, a marker at their last points; one of a single point is a place."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 5), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
     for (name, points), (colour, style) in zip(curves.items(), SPLITS.values(), strict=False):
         x, y = zip(*points, strict=True)
@@ -112,15 +110,12 @@ def trajectories(curves: dict[str, list[tuple[float, float]]]) -> "Figure":
     return figure
 
 
-def curves(rows: list[dict[str, float]]) -> "Figure":
+def curves(rows: list[dict[str, float]]) -> Figure:
     """Return the loss and the metrics (accuracy, say) against the epoch, two in a row, every split in each."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     epochs = [row["epoch"] for row in rows]
     metrics = [key.removeprefix("test/") for key in rows[0] if key.startswith("test/")]
     down = -(-len(metrics) // 2)
-    figure = Figure(figsize=(10, 4 * down), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(10, 4 * down), layout="constrained")
     panels = list(figure.subplots(down, 2, squeeze=False).flat)
     for axes in panels[len(metrics) :]:
         axes.set_axis_off()
@@ -131,18 +126,16 @@ def curves(rows: list[dict[str, float]]) -> "Figure":
                 marker = "o" if len(rows) < 3 else None
                 axes.plot(epochs, values, style, color=colour, marker=marker, label=f"{split} ({values[-1]:.4g})")
         axes.set(xlabel="epoch", ylabel=(label := metric.replace("_", " ")), title=label.capitalize())
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(title="at the last epoch")
     return figure
 
 
-def confusion_matrix(names: list[str], counts: list[list[int]]) -> "Figure":
+def confusion_matrix(names: list[str], counts: list[list[int]]) -> Figure:
     """Return a matrix shaded by the share of its row (true class), with the counts written in."""
-    from matplotlib.figure import Figure
-
     size = max(3.5, 1.6 + 0.55 * len(names))
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()
     shares = [[n / max(1, sum(row)) for n in row] for row in counts]
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -167,7 +160,7 @@ def _read_trajectories(run: RunDirectory) -> dict[str, list[tuple[float, float]]
     return curves
 
 
-def save(run: RunDirectory, name: str, figure: "Figure") -> None:
+def save(run: RunDirectory, name: str, figure: Figure) -> None:
     """Write a figure into the run's directory."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)

@@ -1,10 +1,13 @@
 """A study's pictures for a paper or a homework, drawn from the facts that the page shows."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.lazy import matplotlib, mpl_figure, mpl_ticker
 from dlexp.report import sweeps
 from dlexp.report.collect import Facts
 from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
@@ -21,9 +24,9 @@ STYLE |= {"grid.alpha": 0.3, "text.parse_math": False}  # a class may be called 
 MOST_BOUNDARIES = 24
 
 
-def figures(study: Study) -> dict[str, Callable[[], "Figure"]]:
+def figures(study: Study) -> dict[str, Callable[[], Figure]]:
     """Return ways to draw what the study has something for, by what it shows."""
-    ways: dict[str, Callable[[], Figure]] = {}
+    ways: dict[str, Callable[[], mpl_figure.Figure]] = {}
     if any(len(run["curves"].get("epoch", ())) > 1 for run in study.runs):
         ways["curves"] = lambda: curves(study)
     if study.factors and study.metrics:
@@ -39,10 +42,8 @@ def figures(study: Study) -> dict[str, Callable[[], "Figure"]]:
     return ways
 
 
-def draw(way: Callable[[], "Figure"], stem: Path) -> None:
+def draw(way: Callable[[], Figure], stem: Path) -> None:
     """Draw a figure, and write it as PNG and as SVG, whose letters are outlines: every reader shows them alike."""
-    import matplotlib
-
     with matplotlib.rc_context(STYLE):
         figure = way()
         for ending in ("png", "svg"):
@@ -52,23 +53,20 @@ def draw(way: Callable[[], "Figure"], stem: Path) -> None:
             write_atomically(stem.with_name(f"{stem.name}.{ending}"), content.getvalue(), durable=False)
 
 
-def confusion(study: Study, run: Facts) -> "Figure":
+def confusion(study: Study, run: Facts) -> Figure:
     """Return a run's confusion matrix under the study's name and the run's settings."""
     figure = confusion_matrix(run["confusion"]["names"], run["confusion"]["counts"])
     figure.suptitle(f"{study.name} {', '.join(settings(run, study.varied).values())}".strip(), fontsize=9)
     return figure
 
 
-def curves(study: Study) -> "Figure":
+def curves(study: Study) -> Figure:
     """Return loss and measure against the epoch: means over the runs of each setting of the strongest factor."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     factor = next(iter(by_strength(study)), "")
     groups = grouped(study.runs, [factor] if factor else [])
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
     metrics = [name.removeprefix("test/") for name in dict.fromkeys(columns)]
-    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(WIDTH, 2.9), layout="constrained")
     for axes, metric in zip(figure.subplots(1, max(1, len(metrics)), squeeze=False)[0], metrics, strict=True):
         for i, (name, runs) in enumerate(groups.items()):
             for split, style in (("test", "-"), ("train", ":")):
@@ -79,19 +77,17 @@ def curves(study: Study) -> "Figure":
                 if split == "test" and len(runs) > 1:
                     axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
     if len(groups) > 1:
         figure.axes[0].legend(title=factor)
     figure.suptitle(f"{study.name}: test solid, train dotted", fontsize=9)
     return figure
 
 
-def factors(study: Study) -> "Figure":
+def factors(study: Study) -> Figure:
     """Return each run's figure by each factor's setting, with the mean over seeds and its 95 % interval."""
-    from matplotlib.figure import Figure
-
     metric = study.metrics[0]
-    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(WIDTH, 2.7), layout="constrained")
     panels = figure.subplots(1, len(study.factors), sharey=True, squeeze=False)[0]
     for axes, factor in zip(panels, study.factors, strict=True):
         groups = grouped(measured(study), [factor])
@@ -114,10 +110,8 @@ def factors(study: Study) -> "Figure":
     return figure
 
 
-def heat_map(study: Study) -> "Figure":
+def heat_map(study: Study) -> Figure:
     """Return the mean over runs for each pair of settings of the first two factors."""
-    from matplotlib.figure import Figure
-
     metric, (down, across) = study.metrics[0], by_strength(study)[:2]
     runs = measured(study)
     by_row, columns = grouped(runs, [down]), list(grouped(runs, [across]))
@@ -125,7 +119,9 @@ def heat_map(study: Study) -> "Figure":
     values = [
         [_mean([run["figures"][metric] for run in cells[row].get(column, ())]) for column in columns] for row in by_row
     ]
-    figure = Figure(figsize=(min(WIDTH, 2.2 + 0.8 * len(columns)), 1.2 + 0.36 * len(by_row)), layout="constrained")
+    figure = mpl_figure.Figure(
+        figsize=(min(WIDTH, 2.2 + 0.8 * len(columns)), 1.2 + 0.36 * len(by_row)), layout="constrained"
+    )
     axes = figure.subplots()
     shown = [[float("nan") if value is None else value for value in line] for line in values]
     image = axes.imshow(shown, cmap="cividis" if study.higher_is_better else "cividis_r", aspect="auto")

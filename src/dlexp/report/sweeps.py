@@ -1,9 +1,12 @@
 """Pictures and a table of several runs that differ in a few keys: what a sweep came to."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.lazy import mpl_figure, mpl_ticker
 from dlexp.report.figures import COLOURS, MARKERS, boundary, save
 from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
 from dlexp.runs.formatting import label, table
@@ -46,21 +49,18 @@ def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:
     return written
 
 
-def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
+def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
     """Return the norms of each layer's weight gradient after the last epoch, against the layer's number.
 
     A column of panels for each value of all varied keys but the last, whose values are lines; L1 above, L2 below.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     panels: dict[str, list[tuple[str, list[dict[str, str]]]]] = {}
     for varied, run in runs:
         *outer, last = [*varied.values()] or [""]
         rows = run.read_rows(GRADIENTS)
         at_last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
         panels.setdefault(", ".join(map(label, outer)), []).append((label(last), at_last))
-    figure = Figure(figsize=(max(6.0, 3.0 * len(panels)), 6), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(max(6.0, 3.0 * len(panels)), 6), layout="constrained")
     grid = figure.subplots(2, len(panels), sharey="row", squeeze=False)
     for column, (title, lines) in enumerate(panels.items()):
         for axes, norm in zip(grid[:, column], ("l1", "l2"), strict=True):
@@ -72,7 +72,7 @@ def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
                     text = f"{name}: 0 in {zeros} of {len(norms)}"
                     axes.text(0.97, 0.03 + 0.08 * i, text, transform=axes.transAxes, ha="right", color=style["color"])
             axes.set(yscale="log", title=title if norm == "l1" else "")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
         grid[1, column].set_xlabel("layer")
     grid[0, 0].set_ylabel("L1 norm of the gradient")
@@ -81,16 +81,14 @@ def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
     return figure
 
 
-def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> "Figure":
+def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
     """Return the decision boundary of each run: a row for each value of all varied keys but the last."""
-    from matplotlib.figure import Figure
-
     rows: dict[str, dict[str, RunDirectory]] = {}
     for varied, run in runs:
         *outer, last = [*varied.values()] or [""]
         rows.setdefault(", ".join(map(label, outer)), {})[label(last)] = run
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    figure = Figure(figsize=(2.6 * len(columns) + 0.6, 2.6 * len(rows) + 0.4), layout="constrained")
+    figure = mpl_figure.Figure(figsize=(2.6 * len(columns) + 0.6, 2.6 * len(rows) + 0.4), layout="constrained")
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
     for line, (title, row) in zip(grid, rows.items(), strict=True):
         for axes, name in zip(line, columns, strict=True):

@@ -1,5 +1,7 @@
 """What besides the config decides a run's bits, and what tells where it came from: hashes, versions, the machine."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import platform
@@ -13,24 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlexp.config.config import CHANGEABLE, Config
+from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
 
 if TYPE_CHECKING:
     import torch
-
 
 # Modules that change no number: what is said of a run, and which run when.
 SAYING = {"cli.py", "compare", "display.py", "errors.py", "live.py", "report", "run.py", "summary.py", "tabular.py"}
 ORDERING = {"launch.py", "plan.py", "plugins.py", "supervisor.py", "sweep.py", "tasks.py", "verbs", "worker.py"}
 
 
-def environment(config: Config, device: "torch.device", hashes: Mapping[str, str]) -> dict[str, Any]:
+def environment(config: Config, device: torch.device, hashes: Mapping[str, str]) -> dict[str, Any]:
     """Return what besides the config decides a run's bits, and what tells where it came from.
 
     `config` has its threads resolved; `hashes` are those of the data, the split and the initial weights.
     """
-    import torch
-
     return {
         **origin(import_modules(config.imports)),
         "device": str(device),
@@ -53,7 +53,6 @@ def code_sha256(imports: Sequence[ModuleType] = ()) -> str:
 
 def origin(imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
     """The command, the code and the machine."""
-    import torch
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
@@ -80,7 +79,7 @@ def config_sha256(mapping: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
-def weights_sha256(model: "torch.nn.Module") -> str:
+def weights_sha256(model: torch.nn.Module) -> str:
     """The hash of a model's state: names and bytes."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():

@@ -1,7 +1,8 @@
 """Where in the plane a net of two features sees which class: for the picture of its decision boundary."""
 
-import torch
+from __future__ import annotations
 
+from dlexp.config.lazy import torch
 from dlexp.runs.directory import BOUNDARY, POINTS, RunDirectory
 from dlexp.training import evaluation as evaluate
 from dlexp.training.job import Job

@@ -4,6 +4,8 @@
 together.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import random
@@ -20,13 +22,14 @@ from dlexp.components.optimizers import OPTIMIZERS
 from dlexp.components.regularizers import REGULARIZERS
 from dlexp.components.schedulers import SCHEDULERS
 from dlexp.config.config import Config
+from dlexp.config.lazy import torch
 from dlexp.config.registry import Registry, import_modules
 from dlexp.data import augmentation
 from dlexp.data import preparation as data
+from dlexp.data.batches import Batches
 from dlexp.demonstrations import IDENTITIES
 from dlexp.errors import UserError
 from dlexp.models import MODELS
-from dlexp.models.by_hand import ByHand
 from dlexp.runs.provenance import weights_sha256
 from dlexp.training import diagnostics
 from dlexp.training.compatibility import check_fit
@@ -36,7 +39,6 @@ from dlexp.training.step import autograd, by_hand
 
 if TYPE_CHECKING:
     import torch
-
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "model": MODELS,
@@ -72,15 +74,13 @@ def build(config: Config) -> Job:
     Sets PyTorch's process-wide switches (threads, determinism, seeds) as the config says.
     Raises UserError for choices that do not fit, saying what to change; JobError where data cannot be fetched.
     """
-    import torch
-
-    from dlexp.data.batches import Batches
+    from dlexp.models.by_hand import ByHand  # its class needs torch at import
 
     imports = import_modules(config.imports)
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
     augment = augmentation.build(config.dataset["augmentation"], prepared.source.input_shape)
-    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, augment, dtype_of(config))
+    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, dtype_of(config), augment)
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
 
@@ -134,10 +134,8 @@ def build(config: Config) -> Job:
     return job
 
 
-def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> "torch.nn.Module":
+def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> torch.nn.Module:
     """Build the model alone, on the CPU, from the facts of its dataset; needs no data to be present."""
-    import torch
-
     source = data.source_of(config.dataset, imports)
     loss = LOSSES.build(config.loss, imports)
     facts = {
@@ -155,9 +153,7 @@ def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> "torch.nn
         torch.set_default_dtype(usual)
 
 
-def _configure_torch(config: Config) -> tuple[Config, "torch.device"]:
-    import torch
-
+def _configure_torch(config: Config) -> tuple[Config, torch.device]:
     name = config.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

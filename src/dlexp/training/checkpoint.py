@@ -4,6 +4,8 @@ A checkpoint is what `torch.save` writes, with the SHA-256 of it as the ZIP arch
 as it is, and damage, which torch.load does not look for, is found here.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import os
@@ -17,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from dlexp.config.lazy import torch
 from dlexp.errors import UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.storage.atomic import write_atomically

@@ -1,28 +1,29 @@
 """Whether a job's dataset, model and loss fit together, found out before its first step."""
 
+from __future__ import annotations
+
 import copy
 import math
 from typing import TYPE_CHECKING
 
 from dlexp.components.losses import Outputs, Targets
+from dlexp.config.lazy import nn, torch
 from dlexp.errors import UserError
+from dlexp.models.summary import summarize
 
 if TYPE_CHECKING:
     import torch
 
     from dlexp.training.job import Job
 
-
 TRACEABLE = 30_000  # numbers; such a step is a megabyte of trace.csv
 
 
-def check_fit(job: "Job") -> None:
+def check_fit(job: Job) -> None:
     """Look at the targets, run the model on a few samples, and refuse what the loss does not take.
 
     Raises UserError saying what to change.
     """
-    import torch
-
     from dlexp.models.by_hand import ByHand
 
     _check_targets(job)
@@ -66,15 +67,13 @@ def check_fit(job: "Job") -> None:
             ) from error
 
 
-def _numbers_of_a_step(job: "Job") -> int:
+def _numbers_of_a_step(job: Job) -> int:
     """How many numbers a traced step writes: inputs and activations of the batch, parameters and their gradients."""
-    from dlexp.models.summary import summarize
-
     shapes = [job.source.input_shape, *(row.output_shape for row in summarize(job.model, job.source.input_shape))]
     return job.batch_size * sum(map(math.prod, shapes)) + 2 * sum(p.numel() for p in job.model.parameters())
 
 
-def _check_targets(job: "Job") -> None:
+def _check_targets(job: Job) -> None:
     """Refuse a loss that is for other targets than the dataset's, or a monitor that there will not be."""
     source, loss = job.source, job.config.loss["name"]
     kind: Targets = source.kind
@@ -104,7 +103,7 @@ def _check_targets(job: "Job") -> None:
         raise UserError(f"scheduler.monitor={watched}: there is {', '.join(columns)}.")
 
 
-def _check_pairs(job: "Job") -> None:
+def _check_pairs(job: Job) -> None:
     if job.loss.takes != ("nothing",):
         return
     cutting = ("test_to_train_ratio", "validation_fraction", "train_size", "test_size")
@@ -118,7 +117,7 @@ def _check_pairs(job: "Job") -> None:
         )
 
 
-def _check_outputs(job: "Job", outputs: "torch.Tensor", samples: int) -> None:
+def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
     loss, source = job.config.loss["name"], job.source
     wanted = 1 if job.loss.one_node else len(source.class_names or source.value_names)
     if wanted and outputs.shape != (samples, wanted):
@@ -138,10 +137,8 @@ def _check_outputs(job: "Job", outputs: "torch.Tensor", samples: int) -> None:
         raise UserError(f"The model gives {kind.replace('_', '-')}, which loss={loss} does not take: {way_out}.")
 
 
-def _kind(model: "torch.nn.Module", outputs: "torch.Tensor") -> Outputs:
-    from torch import nn
-
-    def sums_to_one(values: "torch.Tensor") -> bool:
+def _kind(model: torch.nn.Module, outputs: torch.Tensor) -> Outputs:
+    def sums_to_one(values: torch.Tensor) -> bool:
         return values.shape[1] > 1 and bool(((values.sum(1) - 1).abs() < 1e-3).all())
 
     ends_in_sigmoid = isinstance(model, nn.Sequential) and isinstance(model[-1], nn.Sigmoid)

@@ -1,12 +1,15 @@
 """What the steps of an epoch come to: kept on the device, read once at the epoch's end."""
 
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
+from dlexp.config.lazy import torch
 from dlexp.training.job import Job
 from dlexp.training.step import Stepped
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class EpochTotals:

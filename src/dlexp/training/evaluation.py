@@ -1,16 +1,19 @@
 """Model + split → named metrics, confusion matrix, predictions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from dlexp.components.metrics import Metric, final, predicted_classes, probabilities
+from dlexp.config.lazy import nn, sklearn_metrics, torch
 from dlexp.training.job import Job
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-@torch.inference_mode()
+
 def predict(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -23,18 +26,19 @@ def predict(
     for inputs, _ in batches:
         if stop():
             return None
-        with autocast:
+        with torch.inference_mode(), autocast:
             outputs.append(model(inputs))
     whole = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
     return whole.float() if whole.dtype is torch.bfloat16 else whole
 
 
-@torch.inference_mode()
 def score(
     outputs: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor], metrics: Mapping[str, Metric]
 ) -> dict[str, float]:
     """Return the loss and the metrics of a split's outputs (N, …) against its targets."""
-    return {"loss": loss(outputs, targets).item(), **{name: each(outputs, targets) for name, each in metrics.items()}}
+    with torch.inference_mode():
+        values = {name: each(outputs, targets) for name, each in metrics.items()}
+        return {"loss": loss(outputs, targets).item(), **values}
 
 
 def evaluate_held_out(job: Job, stop: Callable[[], bool]) -> dict[str, float]:
@@ -67,10 +71,10 @@ def evaluate_splits(
     return metrics, outputs
 
 
-@torch.inference_mode()
 def classify(outputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return each sample's predicted class (N,) and every class's probability (N, classes)."""
-    return predicted_classes(outputs), probabilities(outputs)
+    with torch.inference_mode():
+        return predicted_classes(outputs), probabilities(outputs)
 
 
 def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Tensor:
@@ -81,11 +85,9 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Te
 
 def per_class(predicted: Tensor, targets: Tensor, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return each class's precision, recall, F1 and support, as scikit-learn defines them; 0 for a ratio of nothing."""
-    from sklearn.metrics import precision_recall_fscore_support
-
     labels, names = range(len(class_names)), ("precision", "recall", "f1", "support")
     expected, guesses = targets.cpu().numpy(), predicted.cpu().numpy()
-    columns = precision_recall_fscore_support(expected, guesses, labels=labels, zero_division=0.0)
+    columns = sklearn_metrics.precision_recall_fscore_support(expected, guesses, labels=labels, zero_division=0.0)
     return {
         name: {key: float(value) for key, value in zip(names, values, strict=True)}
         for name, values in zip(class_names, zip(*columns, strict=True), strict=True)

@@ -1,5 +1,7 @@
 """What one run needs, built and on its device."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +13,8 @@ from dlexp.components.metrics import Metric
 from dlexp.components.regularizers import Penalty
 from dlexp.components.schedulers import Schedule
 from dlexp.config.config import Config
+from dlexp.config.lazy import torch
+from dlexp.data.batches import VALUES_AT_ONCE
 from dlexp.data.source import Source
 from dlexp.training.step import Step
 
@@ -25,10 +29,10 @@ class Job:
     """What one run needs, on its device; `config` has its device and threads resolved."""
 
     config: Config
-    device: "torch.device"
-    model: "torch.nn.Module"
-    batches: "Batches"
-    optimizer: "torch.optim.Optimizer"
+    device: torch.device
+    model: torch.nn.Module
+    batches: Batches
+    optimizer: torch.optim.Optimizer
     schedule: Schedule
     loss: Loss
     metrics: Mapping[str, Metric]  # by name, the first one first
@@ -48,10 +52,8 @@ class Job:
         """Number of batches in the train split."""
         return -(-self.batches.size("train") // self.batch_size)
 
-    def evaluation_batches(self, split: str) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
+    def evaluation_batches(self, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The batches of a split in its own order, of a size that only evaluation needs."""
-        from dlexp.data.batches import VALUES_AT_ONCE
-
         return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -59,20 +61,16 @@ class Job:
         return autocast(self.config, self.device)
 
     @property
-    def dtype(self) -> "torch.dtype":
+    def dtype(self) -> torch.dtype:
         """What inputs, weights and the sums of an epoch are kept in."""
         return dtype_of(self.config)
 
 
-def autocast(config: Config, device: "torch.device") -> AbstractContextManager[object]:
+def autocast(config: Config, device: torch.device) -> AbstractContextManager[object]:
     """Return the context of a forward pass: none in float32, in which autocast would cost 10 µs a step."""
-    import torch
-
     return torch.autocast(device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
 
 
-def dtype_of(config: Config) -> "torch.dtype":
+def dtype_of(config: Config) -> torch.dtype:
     """Return what inputs, weights and the sums of an epoch are kept in."""
-    import torch
-
     return torch.float64 if config.precision == "float64" else torch.float32

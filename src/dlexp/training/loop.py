@@ -1,15 +1,16 @@
 """The training loop: config → build → train → run directory. What happens in an epoch is visible here."""
 
+from __future__ import annotations
+
 import math
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dlexp.config.config import Config
+from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
 from dlexp.data.batches import shuffled
 from dlexp.demonstrations.demonstrate import work_out
@@ -23,6 +24,9 @@ from dlexp.training.results import write_results
 from dlexp.training.resume import check_same_ground, kept_config
 from dlexp.training.session import Session
 from dlexp.training.signals import StopRequest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def work_of(config: Config) -> Callable[[Config], RunDirectory]:

@@ -1,16 +1,17 @@
 """What a run leaves when its steps are over: exact metrics of the final weights, predictions, pictures' numbers."""
 
+from __future__ import annotations
+
 import io
 import math
 import resource
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dlexp.components.metrics import Metric, directions, final
+from dlexp.config.lazy import Image, torch
 from dlexp.errors import JobError
 from dlexp.runs.directory import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
 from dlexp.storage.atomic import write_atomically
@@ -18,6 +19,9 @@ from dlexp.training import evaluation
 from dlexp.training.boundary import write_boundary
 from dlexp.training.job import Job
 from dlexp.training.session import Session
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WORST = 16  # images that are kept of those taken for something else
 
@@ -90,8 +94,6 @@ def _write_classes(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, An
 
 def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, ...]]) -> None:
     """The images taken for something else with most confidence, side by side, and what they were taken for."""
-    from PIL import Image
-
     if not predictions:
         return
     images = job.batches.images("test", torch.tensor([index for index, *_ in predictions], device=job.device))

@@ -1,5 +1,7 @@
 """A finished or stopped run, as Python sees it."""
 
+from __future__ import annotations
+
 import io
 import sys
 from functools import cached_property
@@ -7,8 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.config.config import Config, load_config
+from dlexp.config.lazy import pandas
+from dlexp.config.registry import import_modules
 from dlexp.errors import UserError
 from dlexp.runs.directory import METRICS, RunDirectory
+from dlexp.runs.provenance import config_sha256
+from dlexp.training import checkpoint
+from dlexp.training.build import build_model, check
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,23 +49,17 @@ class Run:
         return self.directory.read_json("result.json")
 
     @property
-    def metrics(self) -> "pd.DataFrame":
+    def metrics(self) -> pd.DataFrame:
         """metrics.csv: a row for each epoch."""
-        import pandas as pd
-
         if not (self.path / METRICS).exists():
             raise UserError(f"{self.path} has no {METRICS}: it has trained nothing.")
-        return pd.read_csv(io.BytesIO(self.directory.read_bytes(METRICS)))
+        return pandas.read_csv(io.BytesIO(self.directory.read_bytes(METRICS)))
 
-    def load_model(self, *, best: bool = False) -> "torch.nn.Module":
+    def load_model(self, *, best: bool = False) -> torch.nn.Module:
         """Return the model in evaluation mode with the last weights, or with those that validation chose.
 
         Raises UserError where there is no such checkpoint, or none is whole.
         """
-        from dlexp.config.registry import import_modules
-        from dlexp.runs.provenance import config_sha256
-        from dlexp.training import checkpoint
-        from dlexp.training.build import build_model, check
 
         def check_origin(path: Path, state: dict[str, Any]) -> None:
             checkpoint.check_experiment(path, state, config_sha256(self.directory.read_config()))

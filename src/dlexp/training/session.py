@@ -1,17 +1,17 @@
 """A job under way in its run directory: everything that a checkpoint holds, saved and restored as one."""
 
+from __future__ import annotations
+
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Self
 
 from dlexp.components.optimizers import OPTIMIZERS
+from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
 from dlexp.errors import DlexpError, JobError, UserError
 from dlexp.runs.directory import METRICS, RunDirectory
@@ -24,6 +24,9 @@ from dlexp.training.job import Job
 from dlexp.training.sinks import SINKS
 from dlexp.training.sinks.csv_files import CsvFiles
 from dlexp.training.step import Stepped
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUMBERS = {bool, int, float}
 _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."

@@ -1,16 +1,19 @@
 """The step: forward pass, loss and backward pass of one batch. Which one is chosen when the job is built."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, TypeAlias
-
-import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from dlexp.components.losses import Loss
 from dlexp.components.regularizers import Penalty
-from dlexp.models.by_hand import ByHand
+from dlexp.config.lazy import nn, optim, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dlexp.models.by_hand import ByHand
 
 
 class Stepped(NamedTuple):
@@ -22,12 +25,12 @@ class Stepped(NamedTuple):
     objective: Tensor  # loss + penalty
 
 
-Step: TypeAlias = Callable[[Tensor, Tensor], Stepped]  # of a batch's inputs and targets
+Step: TypeAlias = "Callable[[Tensor, Tensor], Stepped]"  # of a batch's inputs and targets
 
 
 def autograd(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: optim.Optimizer,
     loss: Loss,
     penalty: Penalty | None,
     weights: Sequence[Tensor],
@@ -48,7 +51,7 @@ def autograd(
     return step
 
 
-def by_hand(model: ByHand, optimizer: Optimizer, loss: Loss) -> Step:
+def by_hand(model: ByHand, optimizer: optim.Optimizer, loss: Loss) -> Step:
     """Return the step whose gradients come from formulas (see `models.by_hand`), without autograd."""
 
     def step(inputs: Tensor, targets: Tensor) -> Stepped:

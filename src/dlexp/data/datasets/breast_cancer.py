@@ -1,5 +1,8 @@
 """Breast Cancer Wisconsin (diagnostic) (Street et al., 1993): measurements of cell nuclei."""
 
+from __future__ import annotations
+
+from dlexp.config.lazy import sklearn_datasets
 from dlexp.data.source import Samples, Source
 
 
@@ -9,7 +12,5 @@ def breast_cancer() -> Source:
 
 
 def _read() -> dict[str, Samples]:
-    from sklearn.datasets import load_breast_cancer
-
-    bunch = load_breast_cancer()
+    bunch = sklearn_datasets.load_breast_cancer()
     return {"all": Samples(bunch.data.astype("float32"), bunch.target.astype("int64"))}

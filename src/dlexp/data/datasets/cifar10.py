@@ -1,5 +1,7 @@
 """CIFAR-10 (Krizhevsky, 2009): colour photographs of 32 × 32 in ten classes."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import pickle
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlexp.config.lazy import torchvision_datasets
 from dlexp.data import store
 from dlexp.data.source import Samples, Source
 
@@ -35,13 +38,18 @@ def cifar10() -> Source:
 
 
 def _convert(folder: Path) -> dict[str, Samples]:
-    from torchvision.datasets import CIFAR10
-
-    store.download(CIFAR10.url, folder / CIFAR10.filename, CIFAR10.tgz_md5)
+    store.download(
+        torchvision_datasets.CIFAR10.url,
+        folder / torchvision_datasets.CIFAR10.filename,
+        torchvision_datasets.CIFAR10.tgz_md5,
+    )
     splits = {}
-    with tarfile.open(folder / CIFAR10.filename) as archive:
-        for split, batches in (("train", CIFAR10.train_list), ("test", CIFAR10.test_list)):
-            read = [_read(archive, f"{CIFAR10.base_folder}/{name}", md5) for name, md5 in batches]
+    with tarfile.open(folder / torchvision_datasets.CIFAR10.filename) as archive:
+        for split, batches in (
+            ("train", torchvision_datasets.CIFAR10.train_list),
+            ("test", torchvision_datasets.CIFAR10.test_list),
+        ):
+            read = [_read(archive, f"{torchvision_datasets.CIFAR10.base_folder}/{name}", md5) for name, md5 in batches]
             pixels = np.concatenate([batch["data"] for batch in read]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
             labels = np.array([label for batch in read for label in batch["labels"]], np.int64)
             splits[split] = Samples(np.ascontiguousarray(pixels), labels)

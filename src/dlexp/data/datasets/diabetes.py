@@ -1,5 +1,8 @@
 """Diabetes (Efron et al., 2004): ten measurements of 442 patients, and how the disease stood a year later."""
 
+from __future__ import annotations
+
+from dlexp.config.lazy import sklearn_datasets
 from dlexp.data.source import Samples, Source
 
 
@@ -9,7 +12,5 @@ def diabetes() -> Source:
 
 
 def _read() -> dict[str, Samples]:
-    from sklearn.datasets import load_diabetes
-
-    bunch = load_diabetes(scaled=False)
+    bunch = sklearn_datasets.load_diabetes(scaled=False)
     return {"all": Samples(bunch.data.astype("float32"), bunch.target.astype("float32")[:, None])}

@@ -1,5 +1,8 @@
 """Optical recognition of handwritten digits (Alpaydin and Kaynak, 1998): 8 × 8 images with values 0 to 16."""
 
+from __future__ import annotations
+
+from dlexp.config.lazy import sklearn_datasets
 from dlexp.data.source import Samples, Source
 
 
@@ -9,7 +12,5 @@ def digits() -> Source:
 
 
 def _read() -> dict[str, Samples]:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
+    bunch = sklearn_datasets.load_digits()
     return {"all": Samples(bunch.images.astype("uint8")[..., None], bunch.target.astype("int64"))}

@@ -3,11 +3,14 @@
 The labels are the digits' values; Persian text writes them ۰ ۱ ۲ ۳ ۴ ۵ ۶ ۷ ۸ ۹.
 """
 
+from __future__ import annotations
+
 import hashlib
 from pathlib import Path
 
 import numpy as np
 
+from dlexp.config.lazy import F, model_selection, scipy_io, torch
 from dlexp.data import store
 from dlexp.data.source import Samples, Source
 
@@ -39,23 +42,22 @@ def _homework(folder: Path) -> dict[str, Samples]:
 
 
 def _full(folder: Path) -> dict[str, Samples]:
-    from sklearn.model_selection import train_test_split
-
     images, labels = _read(folder.parent / "hoda")  # both datasets share one download
     fitted = np.stack([_fit(image, 32) for image in images])
-    train, test = train_test_split(np.arange(len(labels)), test_size=10_000, stratify=labels, random_state=0)
+    train, test = model_selection.train_test_split(
+        np.arange(len(labels)), test_size=10_000, stratify=labels, random_state=0
+    )
     return {"train": Samples(fitted[train], labels[train]), "test": Samples(fitted[test], labels[test])}
 
 
 def _read(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
-    from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     store.download(URL, folder / FILE, MD5)
     if hashlib.sha256((folder / FILE).read_bytes()).hexdigest() != SHA256:
         raise RuntimeError(f"{folder / FILE} is not the published file")
     try:
-        content = loadmat(folder / FILE)
+        content = scipy_io.loadmat(folder / FILE)
         return list(content["Data"].ravel()), content["labels"].ravel().astype(np.int64)
     except (ValueError, TypeError, LookupError, NotImplementedError, MatReadError) as error:
         raise RuntimeError(f"{folder / FILE} is no MATLAB file of digits: {error}") from None
@@ -63,9 +65,6 @@ def _read(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
 
 def _resize(image: np.ndarray, height: int, width: int, *, antialias: bool) -> np.ndarray:
     """Bilinear, pixel centres at ½ as in OpenCV, rounded to uint8: (H, W) → (height, width, 1)."""
-    import torch
-    from torch.nn import functional as F
-
     pixels = torch.from_numpy(image)[None, None].float()
     resized = F.interpolate(pixels, (height, width), mode="bilinear", antialias=antialias)
     return resized.round().clamp(0, 255).to(torch.uint8).numpy()[0, 0, :, :, None]

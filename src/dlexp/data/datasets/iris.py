@@ -1,5 +1,8 @@
 """Iris (Fisher, 1936): sepal and petal length and width in cm."""
 
+from __future__ import annotations
+
+from dlexp.config.lazy import sklearn_datasets
 from dlexp.data.source import Samples, Source
 
 
@@ -9,7 +12,5 @@ def iris() -> Source:
 
 
 def _read() -> dict[str, Samples]:
-    from sklearn.datasets import load_iris
-
-    bunch = load_iris()
+    bunch = sklearn_datasets.load_iris()
     return {"all": Samples(bunch.data.astype("float32"), bunch.target.astype("int64"))}

@@ -1,11 +1,14 @@
 """MNIST (LeCun et al., 1998): handwritten digits of 28 × 28 in the IDX format."""
 
+from __future__ import annotations
+
 import gzip
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 
+from dlexp.config.lazy import torchvision_datasets
 from dlexp.data import store
 from dlexp.data.source import Samples, Source
 
@@ -24,11 +27,9 @@ def mnist() -> Source:
 
 
 def _convert(folder: Path) -> dict[str, Samples]:
-    from torchvision.datasets import MNIST
-
     raw = folder / "MNIST" / "raw"  # where torchvision looks, so that the two share one download
-    for name, md5 in MNIST.resources:
-        _download(MNIST.mirrors, raw, name, md5)
+    for name, md5 in torchvision_datasets.MNIST.resources:
+        _download(torchvision_datasets.MNIST.mirrors, raw, name, md5)
     return {
         split: Samples(
             _idx(raw / f"{prefix}-images-idx3-ubyte.gz")[..., None],

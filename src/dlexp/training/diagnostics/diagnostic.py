@@ -1,14 +1,18 @@
 """What a diagnostic is: it looks at a run at certain moments, and returns rows of a table of its own."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dlexp.training.checkpoint import Progress
 from dlexp.training.epoch import EpochTotals
 from dlexp.training.job import Job
 from dlexp.training.step import Stepped
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Row = Mapping[str, object]
 

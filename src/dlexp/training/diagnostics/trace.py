@@ -1,14 +1,19 @@
 """trace.csv: what each of the first steps does, number by number, for nets small enough to be worked by hand."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-
+from dlexp.config.lazy import nn
 from dlexp.config.schema import Count
 from dlexp.runs.directory import TRACE
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
 from dlexp.training.job import Job
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class _Trace(Diagnostic):

@@ -1,14 +1,18 @@
 """units.csv: the dead and the saturated units of each activation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
+from dlexp.config.lazy import nn, torch
 from dlexp.models.layers import ACTIVATIONS
 from dlexp.runs.directory import UNITS
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Row
 from dlexp.training.job import Job
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLES = 256  # of train, that the units are looked at with
 FLAT = 0.05  # of its largest slope: where an activation counts as saturated; tanh beyond ±2.18, sigmoid beyond ±4.36

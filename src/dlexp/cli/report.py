@@ -1,4 +1,4 @@
-"""The verb that makes a page, pictures and text of runs."""
+"""The verb `report`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from dlexp.cli.arguments import parser_of
 from dlexp.errors import UserError
+from dlexp.report.write import follow, write
+from dlexp.runs.directory import RunDirectory, find_runs
 
 if TYPE_CHECKING:
     from dlexp.report.studies import Study
@@ -23,9 +25,6 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("--to", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="where it is written")
     parser.add_argument("--live", action="store_true", help="follow runs that are still going, until Ctrl-C")
     options = parser.parse_args(arguments)
-
-    from dlexp.report.write import follow, write
-    from dlexp.runs.directory import RunDirectory, find_runs
 
     for path in options.paths:
         if not path.is_dir():

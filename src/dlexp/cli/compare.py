@@ -1,0 +1,37 @@
+"""The verb `compare`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlexp.cli.arguments import parser_of
+from dlexp.compare import comparison, tables
+from dlexp.compare.groups import record
+from dlexp.errors import UserError
+from dlexp.runs.directory import find_runs
+
+
+def compare(arguments: Sequence[str]) -> int:
+    """Say what a factor did, over seeds, and whether anything else differed.
+
+    dlexp compare outputs/is_hw4/ex02a_activation --by model.activation
+    dlexp compare outputs --by optimizer --by batch_size --metric test/loss
+    dlexp compare outputs/iris_mlp --by model.hidden_sizes --markdown
+    """
+    parser = parser_of(compare)
+    parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
+    parser.add_argument("--by", action="append", required=True, metavar="KEY", help="the factor; again for another")
+    parser.add_argument("--metric", help="as test/f1; default: the first metric of the runs' test split")
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--pairs", action="store_true", help="a table of all paired differences too")
+    for name in ("markdown", "latex", "csv", "json"):
+        formats.add_argument(f"--{name}", dest="format", action="store_const", const=name)
+    options = parser.parse_args(arguments)
+
+    if missing := [path for path in options.paths if not path.exists()]:
+        raise UserError(f"{missing[0]} does not exist.")
+    runs = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}.values()
+    found = comparison.compare(map(record, runs), options.by, options.metric)
+    print(tables.FORMATS[options.format](found) if options.format else tables.terminal(found))
+    for effect in found.effects if options.pairs else ():
+        print(f"\n{tables.differences(effect)}")
+    return 0

@@ -1,0 +1,36 @@
+"""The verb `evaluate`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlexp.cli.arguments import parser_of
+from dlexp.errors import UserError
+from dlexp.report import text
+from dlexp.training.build import build, check
+from dlexp.training.evaluation import evaluate_splits
+from dlexp.training.resume import check_same_ground
+from dlexp.training.run import Run
+
+
+def evaluate(arguments: Sequence[str]) -> int:
+    """Compute a run's metrics on every split anew, from its checkpoint.
+
+    dlexp evaluate outputs/iris_mlp/2026-01-31_12-00-00
+    dlexp evaluate outputs/iris_mlp/2026-01-31_12-00-00 --best
+    """
+    parser = parser_of(evaluate)
+    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("--best", action="store_true", help="the weights that validation chose, not the last ones")
+    options = parser.parse_args(arguments)
+
+    run = Run(options.run)
+    if run.config.works_out_identity:
+        raise UserError(f"{run.path} worked out an identity: there is no model to evaluate.")
+
+    job = build(check(run.config))
+    for difference in check_same_ground(job, run.directory):
+        print(f"Not the ground it was trained on: {difference}.", file=sys.stderr)
+    job.model.load_state_dict(run.load_model(best=options.best).state_dict())
+    print(text.scores(evaluate_splits(job)[0]))
+    return 0

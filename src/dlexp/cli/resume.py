@@ -1,0 +1,32 @@
+"""The verb `resume`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlexp.cli.arguments import parser_of
+from dlexp.cli.sweeps import conclude
+from dlexp.report import figures
+from dlexp.training import loop
+from dlexp.training.resume import resumed_config
+from dlexp.training.run import Run
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Go on with a stopped, killed or failed run from its newest checkpoint, to the same bits.
+
+    dlexp resume outputs/dl_hw3/ex07_iris/2026-01-31_12-00-00
+    dlexp resume outputs/dl_hw3/ex07_iris/2026-01-31_12-00-00 epochs=3000
+    """
+    parser = parser_of(resume)
+    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("overrides", nargs="*", help="epochs=, stop_at=, device=, threads=, checkpoint.…=, data_dir=")
+    options = parser.parse_intermixed_args(arguments)
+
+    run = Run(options.run)
+    config = resumed_config(run.directory, options.overrides)
+    if run.status["status"] == "finished" and config.epochs <= run.config.epochs:
+        figures.draw(run.directory, anew=False)
+        print(f"{run.path} is finished. `dlexp resume {run.path} epochs=…` extends it.")
+        return 0
+
+    return conclude(loop.train(config, run.directory))
