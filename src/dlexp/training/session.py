@@ -13,7 +13,7 @@ import torch
 from dlexp.components.optimizers import OPTIMIZERS
 from dlexp.errors import DlexpError, JobError, UserError
 from dlexp.runs.directory import EVALUATIONS, GRADIENTS, METRICS, STEPS, TRACE, UNITS, RunDirectory
-from dlexp.storage.tables import check_head
+from dlexp.storage.untrusted import check_head
 from dlexp.training import checkpoint
 from dlexp.training.checkpoint import Progress
 from dlexp.training.job import Job
