@@ -14,6 +14,7 @@ from robustness.forks import Trial, dlexp
 from small_runs import TABULAR
 
 from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.storage.sealed import seal_archive
 from dlexp.training import checkpoint
 
 JOB = [*TABULAR, "epochs=4", "checkpoint.every_epochs=1", "log_every_n_steps=3", "log_gradients=true"]
@@ -35,7 +36,7 @@ Damage = Callable[[Path, Path], object]  # of a file, with another run's
 
 def sealed(archive: bytes) -> bytes:
     """An archive with the SHA-256 that belongs to it."""
-    return checkpoint.seal(archive[:-2] + b"\0\0")
+    return seal_archive(archive[:-2] + b"\0\0")
 
 
 def changed(**keys: object) -> Damage:

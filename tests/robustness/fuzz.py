@@ -22,7 +22,8 @@ from dlexp.cli.verbs import VERBS
 from dlexp.config.composition import GROUPS, compose, options
 from dlexp.data import store
 from dlexp.errors import JobError
-from dlexp.runs.directory import find_runs, flat
+from dlexp.runs.directory import find_runs
+from dlexp.runs.formatting import flat
 from dlexp.training.build import REGISTRIES
 
 TRIALS = 1000

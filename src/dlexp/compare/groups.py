@@ -7,8 +7,8 @@ from typing import Any
 
 from dlexp.components.metrics import known_directions
 from dlexp.errors import UserError, did_you_mean
-from dlexp.runs.directory import RunDirectory, flat
-from dlexp.runs.formatting import label
+from dlexp.runs.directory import RunDirectory
+from dlexp.runs.formatting import flat, label
 
 # Keys of a config that say where a run lies and how it was watched, not what it is.
 FREE = (

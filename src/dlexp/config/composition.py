@@ -21,10 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from dlexp.errors import UserError, did_you_mean, one_line
-from dlexp.storage.untrusted import LARGEST, load_yaml
+from dlexp.storage.untrusted import load_yaml, read_at_most, refuse_alias_bombs, refuse_interpolations
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
-_SHORT = 2000  # bytes of a YAML that cannot be nested too deep
 _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper.")
 # ValueError: bytes that are not UTF-8, a number of more digits than Python reads, and Hydra's own for a defaults list
 # that is none; RecursionError: nested too deeply.
@@ -111,12 +110,10 @@ def read_mapping(file: Path, *, saved: bool = True) -> dict[str, Any]:
     """Return a YAML config as plain values; UserError where it is not one, or a saved one has interpolations."""
     try:
         with file.open("rb") as opened:  # it may be a pipe: `--config <(sed …)`
-            content = opened.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise ValueError(f"it has more than {LARGEST:,} bytes.")
+            content = read_at_most(opened)
         mapping = load_yaml(content.decode() or "{}")
-        if saved and any("${" in each for each in _texts(mapping)):
-            raise ValueError("a saved config holds values, and no ${…}; configs with those go to ./conf.")
+        if saved:
+            refuse_interpolations(mapping)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error}.") from None
     except ValueError as error:
@@ -145,13 +142,7 @@ def search_path() -> list[str]:
     user_configs = Path.cwd() / "conf"
     if not user_configs.is_dir() or user_configs.samefile(shipped_configs()):
         return []
-    for file in user_configs.rglob("*.yaml"):
-        content = file.read_bytes() if file.is_file() else b""
-        if b"*" in content or len(content) > _SHORT:  # Hydra would expand its aliases, however many
-            try:
-                load_yaml(content)
-            except ValueError as error:
-                raise UserError(f"{file} is not a config: {error}") from None
+    refuse_alias_bombs(user_configs)
     quoted = str(user_configs).replace("\\", "\\\\").replace("'", "\\'")
     return [f"hydra.searchpath=['file://{quoted}']"]
 
@@ -187,14 +178,6 @@ def _without_secrets() -> Iterator[None]:
         yield
     finally:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for each in inner:
-        yield from _texts(each)
-    if isinstance(value, str):
-        yield value
 
 
 def _single(override: Override) -> Override:

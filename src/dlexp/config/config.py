@@ -1,7 +1,6 @@
 """The config of a run: typed, frozen dataclasses. Nothing below this module sees a DictConfig."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal
 from dlexp.config import schema
 from dlexp.config.composition import compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
-from dlexp.errors import UserError
+from dlexp.storage.untrusted import refuse_foreign_code
 
 # What may change when a run goes on: where and how far it runs, not what it is.
 CHANGEABLE = (
@@ -114,23 +113,6 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def _refuse_foreign_code(imports: Any, file: Path) -> None:
-    """Raise UserError where a saved config, which may be somebody else's, names code that is not the user's own.
-
-    Own are modules and packages in the working directory, but for that of the run, and on PYTHONPATH.
-    """
-    folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
-    run = file.parent.resolve() if file.name == "config.yaml" else None
-    own = [folder for folder in folders if run is None or not folder.resolve().is_relative_to(run)]
-    for name in imports if isinstance(imports, list | tuple) else ():
-        top = str(name).split(".")[0]
-        if not any((folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file() for folder in own):
-            raise UserError(
-                f"{file} imports {name}, which is no module of yours: it is neither in {Path.cwd()} nor on PYTHONPATH. "
-                "If you trust it, put it there; with `train --config` and `resume` imports=[…] says so too."
-            )
-
-
 def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config:
     """Compose the config that `overrides` (Hydra's grammar) ask for, from the groups or from a saved `file`.
 
@@ -139,6 +121,6 @@ def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config
     """
     composed = compose(overrides) if file is None else overridden(file, overrides)
     if file is not None and not any(each.startswith("imports=") for each in overrides):
-        _refuse_foreign_code(composed["imports"], file)
+        refuse_foreign_code(composed["imports"], file)
     composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
     return Config(**schema.bind(Config, composed, ""))

@@ -22,6 +22,7 @@ from dlexp.data.source import Samples, Source, Splits, content_digest
 from dlexp.errors import JobError, UserError
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.locks import awaited
+from dlexp.storage.untrusted import file_sha256, load_json, map_array
 
 FILES = tuple(f"{split}_{part}.npy" for split in ("train", "test") for part in ("inputs", "targets"))
 CHECKSUMS, LOCK, DOWNLOAD = "checksums.json", ".lock", ".download"
@@ -96,13 +97,13 @@ def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
     if not (folder / CHECKSUMS).exists():
         return _adopt(name, source, folder)
     try:
-        stored = json.loads((folder / CHECKSUMS).read_bytes())
-    except (ValueError, RecursionError):
+        stored = load_json((folder / CHECKSUMS).read_bytes())
+    except ValueError:
         stored = None
     if not isinstance(stored, dict):
         raise UserError(f"{folder / CHECKSUMS} is damaged. Delete {folder}/*.npy and it, then fetch again.")
     for file in FILES:
-        if _sha256(folder / file) != stored.get(file):
+        if file_sha256(folder / file) != stored.get(file):
             raise UserError(
                 f"{folder / file} is damaged: its SHA-256 is not the one in {CHECKSUMS}. "
                 f"Delete the file and {CHECKSUMS}, then run `dlexp data fetch {name}`."
@@ -145,9 +146,8 @@ def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
 def _load(name: str, source: Source, folder: Path) -> dict[str, Samples]:
     """Raise UserError where a file is no array, or not one of this dataset's sizes and labels."""
     try:
-        # Mode c (copy on write) shares pages between processes like r, and torch does not warn of read-only memory.
-        arrays = {file: np.load(folder / file, mmap_mode="c", allow_pickle=False) for file in FILES}
-    except (ValueError, EOFError, OSError, OverflowError, SyntaxError) as error:
+        arrays = {file: map_array(folder / file) for file in FILES}
+    except ValueError as error:
         raise UserError(
             f"A file in {folder} is damaged: {error}. Delete it, then run `dlexp data fetch {name}`."
         ) from None
@@ -167,7 +167,7 @@ def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    return {file: _sha256(folder / file) for file in FILES}
+    return {file: file_sha256(folder / file) for file in FILES}
 
 
 @contextlib.contextmanager
@@ -179,11 +179,6 @@ def _held(folder: Path) -> Iterator[None]:
         for partial in folder.rglob(f"{DOWNLOAD}*"):
             shutil.rmtree(partial)
         yield
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

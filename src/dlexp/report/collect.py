@@ -23,10 +23,10 @@ from dlexp.runs.directory import (
     WRONG,
     WRONG_IMAGES,
     RunDirectory,
-    strict,
 )
+from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
-from dlexp.storage.untrusted import read as read_file
+from dlexp.storage.untrusted import read_bytes
 
 VERSION = 2  # of what the cache holds
 MOST_POINTS = 300  # of a curve: more than a screen shows of it
@@ -191,7 +191,7 @@ def _stamp(run: RunDirectory) -> list[list[int] | None]:
 
 def _read_cache(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_file(path))
+        content = json.loads(read_bytes(path))
         runs = dict(content["runs"]) if content["version"] == VERSION else {}
         return runs if all(each["facts"].keys() >= FACTS and each["stamp"] for each in runs.values()) else {}
     except DAMAGE:  # none yet, or not whole: everything is read anew

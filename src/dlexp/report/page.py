@@ -14,7 +14,7 @@ from dlexp.compare.comparison import Comparison
 from dlexp.compare.statistics import Estimate
 from dlexp.report.collect import MOST_POINTS, Facts, thinned
 from dlexp.report.studies import Study, best_first, by_strength, settings
-from dlexp.runs.directory import now
+from dlexp.runs.formatting import now
 
 MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps some fifty whatever their number
 MOST_WITH_IMAGES = 12  # runs of a study whose wrong images are inside the page, the best ones

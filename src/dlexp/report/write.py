@@ -21,7 +21,7 @@ from dlexp.report.studies import Study, settings, studies
 from dlexp.runs.directory import RunDirectory
 from dlexp.storage.atomic import clear_partial, write_atomically
 from dlexp.storage.locks import awaited
-from dlexp.storage.untrusted import read
+from dlexp.storage.untrusted import read_bytes, refuse_link
 
 CACHE, DRAWN, LOCK = ".cache.json", ".drawn.json", ".lock"
 OURS = ("index.html", "summary.csv", "report.md")
@@ -152,8 +152,7 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
     What can be drawn of a damaged run is not known before: a picture that fails is said, and left out.
     """
     place = folder / "figures"
-    if place.is_symlink():
-        raise UserError(f"{place} is a link: pictures would be written, and old ones deleted, where it leads.")
+    refuse_link(place, "pictures would be written, and old ones deleted, where it leads.")
     place.mkdir(exist_ok=True)
     before = _drawn_before(folder)
     now: dict[str, dict[str, Any]] = {}
@@ -182,7 +181,7 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
 def _drawn_before(folder: Path) -> dict[str, Any]:
     """Return what an earlier report drew; {} where none did, or its notes are not whole: then all is drawn."""
     try:
-        before = dict(json.loads(read(folder / DRAWN)))
+        before = dict(json.loads(read_bytes(folder / DRAWN)))
         names = [name for each in before.values() for name in (each["digest"], *each["pictures"])]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}

@@ -2,22 +2,19 @@
 
 import csv
 import datetime
-import hashlib
 import io
-import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from omegaconf import OmegaConf
-
 from dlexp.errors import JobError, UserError
+from dlexp.runs.formatting import flat, now, strict
+from dlexp.storage import sealed
 from dlexp.storage.atomic import clear_partial, sync_folder, write_atomically
 from dlexp.storage.locks import held, is_held
 from dlexp.storage.tables import Table
-from dlexp.storage.untrusted import load_yaml, read, regular
+from dlexp.storage.untrusted import file_sha256, is_regular, read_bytes, refuse_link, seal
 
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
@@ -26,7 +23,6 @@ CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
 IDENTITY, TRAJECTORIES = "identity.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
 FIRST = ("environment.json", "config.yaml")  # what is written before a directory is a run
-_SEAL = "# SHA-256 of the lines below: "  # in config.yaml
 LARGEST = 1e300  # of a figure that something can be reckoned with; NaN is not within it either
 COSTS = ("training_seconds", "parameters", "epochs")  # of result.json, beside its metrics
 
@@ -66,7 +62,7 @@ class RunDirectory:
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
         """Return the run at `path`; UserError where there is none."""
-        if not (path / "config.yaml").is_file() or (path / "config.yaml").is_symlink():
+        if not is_regular(path / "config.yaml"):
             raise UserError(f"{path} is not a run: it has no config.yaml. `dlexp list runs` shows what there is.")
         return cls(path)
 
@@ -74,8 +70,7 @@ class RunDirectory:
     def locked(self) -> Iterator[Self]:
         """Hold the run; the lock goes with the process. UserError where another process holds it."""
         with held(self.path / "lock", str(self.path)):
-            if (self.path / "checkpoints").is_symlink():
-                raise UserError(f"{self.path / 'checkpoints'} is a link: what it leads to is not the run's own.")
+            refuse_link(self.path / "checkpoints", "what it leads to is not the run's own.")
             try:
                 (self.path / "checkpoints").mkdir(exist_ok=True)
             except FileExistsError:
@@ -89,23 +84,12 @@ class RunDirectory:
 
     def write_config(self, mapping: Mapping[str, Any]) -> None:
         """Write config.yaml, sealed with the SHA-256 of its keys."""
-        head, keys = "# The resolved config; `dlexp train --config <this file>` repeats the run.\n", dict(mapping)
-        text = OmegaConf.to_yaml(OmegaConf.create(keys))
-        write_atomically(self.path / "config.yaml", f"{head}{_SEAL}{_sha256(text)}\n{text}".encode())
+        comment = "The resolved config; `dlexp train --config <this file>` repeats the run."
+        sealed.write_yaml(self.path / "config.yaml", mapping, comment)
 
     def read_config(self) -> dict[str, Any]:
-        """Return config.yaml as plain values; UserError where it is damaged, or not as it was written."""
-        try:
-            text = read(self.path / "config.yaml").decode()
-            config = load_yaml(text)
-        except (ValueError, OSError) as error:
-            raise UserError(f"{self.path / 'config.yaml'} is damaged: {error}") from None
-        _, seal, keys = text.partition(_SEAL)
-        if seal and keys[:65] != _sha256(keys[65:]) + "\n":  # an older version wrote none
-            raise UserError(f"{self.path}/config.yaml was edited, or is damaged: a run stays the same experiment.")
-        if not isinstance(config, dict):
-            raise UserError(f"{self.path / 'config.yaml'} is damaged: it has no keys.")
-        return {str(key): value for key, value in config.items()}
+        """Return config.yaml as plain values; raise UserError if it is damaged, or not as it was written."""
+        return sealed.read_yaml(self.path / "config.yaml")
 
     def keys(self) -> dict[str, Any]:
         """Return the config as flat keys (see `flat`), and each component's name under its group too."""
@@ -132,25 +116,12 @@ class RunDirectory:
         return (self.path / IDENTITY).exists()
 
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
-        """Write strict JSON, with the SHA-256 of its content: a number that is not finite becomes null."""
-        sealed = {**(plain := strict(content)), "sha256": _sha256(json.dumps(plain, sort_keys=True))}
-        text = json.dumps(sealed, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-        write_atomically(self.path / name, text.encode(), durable=durable)
+        """Write strict JSON, sealed with the SHA-256 of its content: a number that is not finite becomes null."""
+        sealed.write_json(self.path / name, strict(content), durable=durable)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return a JSON file's object; UserError where it is missing or damaged."""
-        try:
-            content = json.loads(read(self.path / name))
-        except FileNotFoundError:
-            raise UserError(f"{self.path} has no {name}.") from None
-        except (ValueError, OSError, RecursionError) as error:
-            raise UserError(f"{self.path / name} is damaged: {error}.") from None
-        if not isinstance(content, dict):
-            raise UserError(f"{self.path / name} is damaged: it is not an object.")
-        digest = content.pop("sha256", None)
-        if digest is not None and digest != _sha256(json.dumps(content, sort_keys=True)):  # an older version wrote none
-            raise UserError(f"{self.path / name} was edited, or is damaged: its content does not match its SHA-256.")
-        return content
+        """Return a JSON file's object; raise UserError if it is missing or damaged."""
+        return sealed.read_json(self.path / name)
 
     def write_status(self, status: str, **facts: Any) -> None:
         """Write status.json: running, stopped, finished or failed, and where the run is.
@@ -207,10 +178,9 @@ class RunDirectory:
         return header, rows
 
     def read_bytes(self, name: str) -> bytes:
-        """Return a table's content; UserError where the run is over, and it is not as it was then."""
-        digest, content = self._digest_of(name), read(self.path / name)
-        is_changed = digest is not None and digest != hashlib.sha256(content).hexdigest()
-        if is_changed and digest == self._digest_of(name):  # and it is not that the run went on just now
+        """Return a table's content; raise UserError if the run is over, and it is not as it was then."""
+        digest, content = self._digest_of(name), read_bytes(self.path / name)
+        if digest not in (None, seal(content)) and digest == self._digest_of(name):  # the run did not go on just now
             raise UserError(f"{self.path / name} was edited, or is damaged: it is not as it was when the run ended.")
         return content
 
@@ -219,13 +189,9 @@ class RunDirectory:
         return tables.get(name) if isinstance(tables, dict) else None
 
     def _digests(self) -> dict[str, str]:
-        """The SHA-256 of each table, and of the image, that is here; a link is nobody's."""
-        digests = {}
-        for path in sorted([*self.path.glob("*.csv"), *self.path.glob(WRONG_IMAGES)]):
-            if path.is_file() and not path.is_symlink():
-                with open(path, "rb", opener=regular) as file:
-                    digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return digests
+        """Return the SHA-256 of each table, and of the image, that is here; links are left out."""
+        files = sorted([*self.path.glob("*.csv"), *self.path.glob(WRONG_IMAGES)])
+        return {path.name: file_sha256(path) for path in files if is_regular(path)}
 
     def _lines(self, name: str) -> io.StringIO:
         try:
@@ -250,45 +216,9 @@ def _clear_false_starts(parent: Path) -> None:
             clear_partial(path.glob("*.part"))
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
-
-
 def find_runs(root: Path) -> list[RunDirectory]:
     """Every run directory below `root`, oldest first by its path's last part."""
     return sorted(
         (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").exists()),
         key=lambda run: (run.path.name, str(run.path)),
     )
-
-
-def parse_value(text: str) -> Any:
-    """Return what a text means in a config: 1e-3 is a number, true a truth; ValueError where it means nothing."""
-    return load_yaml(text)
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
-    keys: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and not prefix:
-            keys |= flat(value, f"{prefix}{key}.")
-        else:
-            keys[prefix + str(key)] = value
-    return keys
-
-
-def now() -> str:
-    """The local time with its offset, ISO 8601, to the second."""
-    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def strict(value: Any) -> Any:
-    """Return a value as strict JSON can hold it: what is not a finite number is None, keys are texts."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
-    return value

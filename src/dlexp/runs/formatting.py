@@ -1,6 +1,8 @@
-"""Values and rows as text."""
+"""Values and rows as text, JSON and flat keys."""
 
-from collections.abc import Iterable, Sequence
+import datetime
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -31,6 +33,33 @@ def label(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {label(item)}" for key, item in value.items())
     return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split()) or str([value])[1:-1]
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
+    keys: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and not prefix:
+            keys |= flat(value, f"{prefix}{key}.")
+        else:
+            keys[prefix + str(key)] = value
+    return keys
+
+
+def now() -> str:
+    """The local time with its offset, ISO 8601, to the second."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def strict(value: Any) -> Any:
+    """Return a value as strict JSON can hold it: what is not a finite number is None, keys are texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return value
 
 
 def _shown(value: object) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlexp.errors import UserError, did_you_mean
-from dlexp.runs.directory import RunDirectory, flat, parse_value
-from dlexp.runs.formatting import label, table
+from dlexp.runs.directory import RunDirectory
+from dlexp.runs.formatting import flat, label, table
+from dlexp.storage.untrusted import load_yaml
 
 MISSING = "–"  # of a key that only one run has
 UNTOLD = ("command", "directory", "config_sha256")  # of an environment: the config's own keys say it better
@@ -22,7 +23,7 @@ def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDire
         if not equals:
             raise UserError(f"{each} is not of the form key=value.")
         try:
-            wanted[key] = parse_value(value)
+            wanted[key] = load_yaml(value)  # as in a config: 1e-3 is a number, true a truth
         except ValueError:
             raise UserError(f"{each}: {value} is not a value.") from None
     described = [(run, describe(run)) for run in runs] if wanted else [(run, {}) for run in runs]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dlexp.errors import UserError
 from dlexp.storage.atomic import lives
-from dlexp.storage.untrusted import regular
+from dlexp.storage.untrusted import is_regular, open_regular
 
 _LOOK_AGAIN, _AT_MOST = 0.1, 2.0  # seconds
 
@@ -21,7 +21,7 @@ def held(path: Path, what: str) -> Iterator[None]:
     A number may be that of a holder before, which was killed, and somebody may just be looking (`is_held`): what is
     said has stood there for a while.
     """
-    with open(path, "a+", opener=regular) as file:
+    with open_regular(path, "a+") as file:
         deadline, before = time.monotonic() + _AT_MOST, ""
         while not taken(file.fileno()):
             file.seek(0)
@@ -42,14 +42,14 @@ def held(path: Path, what: str) -> Iterator[None]:
 @contextmanager
 def awaited(path: Path) -> Iterator[None]:
     """Hold the file at `path` as soon as no other process does."""
-    with open(path, "a", opener=regular) as file:
+    with open_regular(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def is_held(path: Path) -> bool:
     """Whether a process holds the file at `path` now."""
-    if not path.is_file() or path.is_symlink():
+    if not is_regular(path):
         return False
     with path.open() as file:
         return not taken(file.fileno(), fcntl.LOCK_SH)

@@ -9,18 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from dlexp.errors import UserError
-from dlexp.storage.untrusted import regular
+from dlexp.storage.untrusted import open_regular, read_head
 
 
 class Table:
     """A CSV file that only grows: rows are buffered, and on disk after `sync`."""
 
     def __init__(self, path: Path, columns: Sequence[str], length: int = 0):
-        """Open an empty table, or go on after the first `length` bytes of one that is there (see `check_head`)."""
+        """Open an empty table, or go on after the first `length` bytes of one that `check_head` has checked."""
         self.is_new = not length
-        self._digest = hashlib.sha256(_head(path, length))
-        self._file: IO[str] = open(path, "r+" if length else "w", newline="", encoding="utf-8", opener=regular)  # noqa: SIM115 - closed by `close`
+        self._digest = hashlib.sha256(read_head(path, length))
+        self._file: IO[str] = open_regular(path, "r+" if length else "w", newline="", encoding="utf-8")
         self._file.truncate(length)
         self._file.seek(length)
         self._columns, self._next_flush = columns, 0.0
@@ -58,20 +57,3 @@ class Table:
         """Close after a failure, when what is buffered may not be writable: the last `sync` is what counts."""
         with suppress(OSError):
             self._file.close()
-
-
-def check_head(path: Path, length: int, digest: str | None) -> None:
-    """Raise UserError where a table is shorter than `length`, or that much of it has another SHA-256.
-
-    `digest` is None in checkpoints of older versions.
-    """
-    head = _head(path, length)
-    if len(head) < length or (digest and hashlib.sha256(head).hexdigest() != digest):
-        raise UserError(f"{path} is not as it was when the checkpoint was saved: it was changed, or is damaged.")
-
-
-def _head(path: Path, length: int) -> bytes:
-    if not length or not path.is_file():
-        return b""
-    with open(path, "rb", opener=regular) as file:
-        return file.read(length)

@@ -1,19 +1,111 @@
-"""Files that somebody else may have made: opened only where they are files, and read as plain values."""
+"""What guards against files that somebody else made, or damaged. Other modules read as if files were honest.
+
+Who may have made a file, and what refuses it:
+
+- Somebody hands over a run directory, a config or a checkpoint, to run code, to have another file read or overwritten,
+  or to keep the machine busy. `open_regular`, `is_regular` and `refuse_link` refuse links, queues and devices;
+  `read_bytes` and `read_at_most` refuse what is too large; `load_yaml` and `load_json` refuse tags that construct
+  objects, deep nesting and aliases that multiply; `refuse_interpolations` refuses ${…}, which could read the
+  environment; `refuse_foreign_code` refuses modules that are not the user's own; `load_tensors` refuses pickles that
+  call functions and archives that claim more than they hold.
+- Somebody writes to a shared folder of configs or data: `refuse_alias_bombs` and `map_array`.
+- A server sends another archive than the published one: `load_pickled_arrays` and `read_at_most`.
+- A disk flips bits, a crash cuts a file, a person edits one: `check_seal` and `check_head` compare the content with the
+  SHA-256 that was stored when it was written (by `storage.sealed`, `storage.tables`, `runs.directory`, `data.store`).
+
+Not guarded against: forgery, for whoever can write a file can write its SHA-256 (a stranger's figures are a claim);
+links in the folders above a file and links to datasets, by which users keep outputs and data on another disk; a folder
+that is swapped for a link between the check and the use; faults in the parsers of PyTorch, NumPy, SciPy and libyaml;
+a checkpoint as large as the memory.
+
+Guards that know what a key or a value means stay where that is known: which environment variables a config may show
+(`config.composition`), which classes Hydra's plugins may name (there and in `sweep.launchers`), whether arrays fit a
+dataset (`data.store`) or tensors a job (`training.session`), how the report escapes text (`report.page`).
+"""
 
 import errno
+import hashlib
+import io
+import json
 import os
+import pickle
 import re
 import stat
+import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 from dlexp.errors import UserError
 
-LARGEST = 2**28  # bytes that are read of a table or a note; a million steps are 100 MB
+LARGEST = 2**28  # bytes that are read of a table, a config or a note; a million steps are 100 MB
 MOST_REPEATED = 10_000  # values that a YAML text may give again by aliases
+_SHORT = 2000  # bytes of a YAML text that cannot be nested too deep
+_ARRAYS = {  # what NumPy's arrays are pickled with, by Python 2 or 3
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+# --- Links, queues, devices; sizes ---
+
+
+def open_regular(path: Path, mode: str = "rb", **options: Any) -> IO[Any]:
+    """Open a file as `open` does, but raise UserError if it is a link, a queue or a device. OSError as it comes.
+
+    A link would let the maker of a folder choose what is read into a report, or which file elsewhere is overwritten; a
+    queue would make its reader wait for ever.
+    """
+    return open(path, mode, opener=_regular, **options)
+
+
+def _regular(path: str, flags: int) -> int:
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+    raise UserError(f"{path} is a link, a folder or a device where a file should be: it was not opened.")
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is a file at `path`, and no link."""
+    return path.is_file() and not path.is_symlink()
+
+
+def refuse_link(path: Path, why: str) -> None:
+    """Raise UserError, saying `why`, if a link is in the place of a folder that dlexp writes to."""
+    if path.is_symlink():
+        raise UserError(f"{path} is a link: {why}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content; raise UserError if it is no regular file or too large, OSError as it comes."""
+    with open_regular(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > LARGEST:
+            raise UserError(f"{path} has {size:,} bytes, and was not read: {LARGEST:,} are the most.")
+        return bytes(file.read())
+
+
+def read_at_most(file: io.BufferedIOBase, most: int = LARGEST) -> bytes:
+    """Return what is left in a pipe or a packed file, whose size nobody knows; raise ValueError if it is too much."""
+    content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most:,} bytes.")
+    return content
+
+
+# --- YAML and JSON ---
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -34,41 +126,15 @@ _Loader.add_implicit_resolver(
 )
 
 
-def regular(path: str, flags: int) -> int:
-    """Open a file for `open(…, opener=regular)`: one that is there, or is made there, and no link, queue or device.
-
-    A link would let who made a folder choose what is read into a report, or cut and written elsewhere; a queue would
-    make its reader wait for ever. Raises UserError for them, and OSError as it comes.
-    """
-    try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-            raise
-    else:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return descriptor
-        os.close(descriptor)
-    raise UserError(f"{path} is a link, a folder or a device where a file should be: it was not opened.")
-
-
-def read(path: Path) -> bytes:
-    """Return a file's content; UserError where it is no regular one or too large, OSError as it comes."""
-    with open(path, "rb", opener=regular) as file:
-        if (size := os.fstat(file.fileno()).st_size) > LARGEST:
-            raise UserError(f"{path} has {size:,} bytes, and was not read: {LARGEST:,} are the most.")
-        return file.read()
-
-
 def load_yaml(content: bytes | str) -> Any:
     """Return what a YAML text says, in plain values.
 
-    Raises ValueError where it says nothing, is nested too deep, or has aliases that contain themselves or multiply.
+    Raises ValueError if it says nothing, is nested too deep, or has aliases that contain themselves or multiply.
     """
     try:
         value = yaml.load(content, _Loader)
         repeated: list[int] = []
-        _nodes(value, {}, repeated)
+        _count(value, {}, repeated)
         if sum(repeated) > MOST_REPEATED:
             raise ValueError("its aliases repeat too much.")
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -76,7 +142,7 @@ def load_yaml(content: bytes | str) -> Any:
     return value
 
 
-def _nodes(value: Any, known: dict[int, int], repeated: list[int]) -> int:
+def _count(value: Any, known: dict[int, int], repeated: list[int]) -> int:
     """Return how many values there are in one, and note in `repeated` how many each alias gives again."""
     if not isinstance(value, dict | list):
         return 1
@@ -84,9 +150,149 @@ def _nodes(value: Any, known: dict[int, int], repeated: list[int]) -> int:
     if number is None:
         known[id(value)] = 0
         inner = value.values() if isinstance(value, dict) else value
-        number = known[id(value)] = 1 + sum(_nodes(each, known, repeated) for each in inner)
+        number = known[id(value)] = 1 + sum(_count(each, known, repeated) for each in inner)
     elif number == 0:
         raise ValueError("an alias in it contains itself.")
     else:
         repeated.append(number)
     return number
+
+
+def load_json(content: bytes) -> Any:
+    """Return what a JSON text says; raise ValueError if it is none, or is nested too deep."""
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+
+
+def refuse_interpolations(mapping: Any) -> None:
+    """Raise ValueError if a text in a saved config has ${…}: it could ask for what is in the environment."""
+    if any("${" in text for text in _texts(mapping)):
+        raise ValueError("a saved config holds values, and no ${…}; configs with those go to ./conf.")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from _texts(each)
+    if isinstance(value, str):
+        yield value
+
+
+def refuse_alias_bombs(folder: Path) -> None:
+    """Raise UserError if a YAML file below `folder`, which Hydra is about to load, has aliases that multiply."""
+    for file in folder.rglob("*.yaml"):
+        content = file.read_bytes() if file.is_file() else b""
+        if b"*" in content or len(content) > _SHORT:
+            try:
+                load_yaml(content)
+            except ValueError as error:
+                raise UserError(f"{file} is not a config: {error}") from None
+
+
+def refuse_foreign_code(imports: Any, file: Path) -> None:
+    """Raise UserError if the saved config in `file` imports a module that is not the user's own.
+
+    Own are modules and packages in the working directory and on PYTHONPATH, but not those in the run's directory.
+    """
+    folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
+    run = file.parent.resolve() if file.name == "config.yaml" else None
+    own = [folder for folder in folders if run is None or not folder.resolve().is_relative_to(run)]
+    for name in imports if isinstance(imports, list | tuple) else ():
+        top = str(name).split(".")[0]
+        if not any((folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file() for folder in own):
+            raise UserError(
+                f"{file} imports {name}, which is no module of yours: it is neither in {Path.cwd()} nor on PYTHONPATH. "
+                "If you trust it, put it there; with `train --config` and `resume` imports=[…] says so too."
+            )
+
+
+# --- Seals: the SHA-256 of the content, stored with it (`sealed` says where) ---
+
+
+def seal(content: bytes | str) -> str:
+    """Return the SHA-256 of a content, in hexadecimal digits."""
+    return hashlib.sha256(content.encode(errors="replace") if isinstance(content, str) else content).hexdigest()
+
+
+def check_seal(path: Path, found: object, content: bytes | str) -> None:
+    """Raise UserError if the seal that was found in a file is not the one of its content."""
+    if found != seal(content):
+        raise UserError(f"{path} was edited, or is damaged: its content does not match its SHA-256.")
+
+
+def check_head(path: Path, length: int, digest: str | None) -> None:
+    """Raise UserError if a table is shorter than a checkpoint says, or that much of it has another SHA-256.
+
+    `digest` is None in checkpoints of older versions.
+    """
+    head = read_head(path, length)
+    if len(head) != length or (digest and hashlib.sha256(head).hexdigest() != digest):
+        raise UserError(f"{path} is not as it was when the checkpoint was saved: it was changed, or is damaged.")
+
+
+def read_head(path: Path, length: int) -> bytes:
+    """Return the first `length` bytes of a file, fewer if it is shorter, none if it is not there."""
+    if not length or not path.is_file():
+        return b""
+    with open_regular(path) as file:
+        return bytes(file.read(min(length, os.fstat(file.fileno()).st_size)))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of what a link leads to: of that nothing else gets out."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- Pickles: tensors and arrays ---
+
+
+def load_tensors(archive: bytes) -> Any:
+    """Return the tensors and plain values that `torch.save` wrote, on the CPU.
+
+    Raises ValueError if a pickle in it names anything else, or it is damaged, or claims more than it holds.
+    """
+    import torch
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            members = opened.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("it is compressed")  # torch.save compresses nothing
+        if sum(member.file_size for member in members) > len(archive):
+            raise ValueError("it is shorter than its parts")
+        return torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError:
+        raise ValueError("holds more than tensors and plain values, and was not opened.") from None
+    except (zipfile.BadZipFile, RuntimeError, ValueError, TypeError, KeyError, RecursionError, EOFError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"is no archive of tensors: {reason}.") from None
+
+
+def map_array(path: Path) -> Any:
+    """Return the array in a .npy file, memory-mapped; raise ValueError if it is damaged, or holds a pickle."""
+    import numpy as np
+
+    try:
+        # Mode c (copy on write) shares pages between processes like r, and torch does not warn of read-only memory.
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except (EOFError, OSError, OverflowError, SyntaxError) as error:
+        raise ValueError(str(error)) from None
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what an array is pickled with; UnpicklingError for anything else that a pickle can name."""
+        if (module, name) not in _ARRAYS:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return super().find_class(module, name)
+
+
+def load_pickled_arrays(content: bytes) -> Any:
+    """Return the arrays and plain values in a pickle; raise ValueError if it names anything else, to call it."""
+    try:
+        return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+    except pickle.UnpicklingError as error:
+        raise ValueError(str(error)) from None

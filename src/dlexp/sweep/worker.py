@@ -15,13 +15,13 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from dlexp.config.config import load_config
 from dlexp.errors import DlexpError, FixedLengthError, UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.storage.locks import taken
-from dlexp.storage.untrusted import regular
+from dlexp.storage.untrusted import open_regular, refuse_link
 from dlexp.sweep.jobs import Task, identity, look, refuse_misfits
 from dlexp.training.build import check
 from dlexp.training.resume import resumed_config
@@ -108,13 +108,12 @@ def work(order: dict[str, Any], draw: Draw) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def claimed(output_dir: Path, key: str) -> Iterator[io.TextIOWrapper | None]:
+def claimed(output_dir: Path, key: str) -> Iterator[IO[str] | None]:
     """Hold a job, so that two sweeps at once do not train it twice; None where another process holds it."""
     folder = output_dir / ".jobs"
-    if folder.is_symlink():
-        raise UserError(f"{folder} is a link: claims of jobs would be written where it leads. Delete it.")
+    refuse_link(folder, "claims of jobs would be written where it leads. Delete it.")
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / key, "a+", opener=regular) as file:
+    with open_regular(folder / key, "a+") as file:
         if not taken(file.fileno()):
             yield None
             return

@@ -1,18 +1,8 @@
-"""Checkpoints: the complete state, saved atomically and loaded verified.
-
-A checkpoint is what `torch.save` writes, with the SHA-256 of it as the ZIP archive's comment: `torch.load` opens it
-as it is, and damage, which torch.load does not look for, is found here.
-"""
+"""Checkpoints: the complete state of a run, saved atomically and loaded verified (see `storage.sealed`)."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
-import pickle
 import random
-import struct
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +13,11 @@ import numpy as np
 from dlexp.config.lazy import torch
 from dlexp.errors import UserError
 from dlexp.runs.directory import RunDirectory
-from dlexp.storage.atomic import write_atomically
-from dlexp.storage.untrusted import regular
+from dlexp.storage import sealed
 
 FORMAT = 1
 KEPT = 2
 _WHOLE = {"model", "optimizer", "scheduler", "random", "progress", "totals", "best_weights", "lengths"}
-_DIGEST_LENGTH = 64
-_LENGTH = struct.pack("<H", _DIGEST_LENGTH)
-_TRAILER = len(_LENGTH) + _DIGEST_LENGTH
 
 
 @dataclass
@@ -53,35 +39,16 @@ def save(run: RunDirectory, state: dict[str, Any], *, name: str) -> None:
 
     Raises OSError where it cannot be written; the checkpoints before it are then untouched.
     """
-    write_atomically(run.path / "checkpoints" / name, _serialize(state))
+    sealed.write_tensors(run.path / "checkpoints" / name, {"format": FORMAT, **state})
     run.keep_checkpoints(KEPT)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Return the state in a checkpoint, tensors on the CPU.
 
-    Raises UserError where it is missing, damaged, or written by a later version of dlexp.
+    Raises UserError if it is missing, damaged, or written by a later version of dlexp.
     """
-    try:
-        with open(path, "rb", opener=regular) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TRAILER))
-            if file.read(2) != _LENGTH:  # looked at first: something large that is no checkpoint is not read
-                raise UserError(f"{path} is damaged: it does not end as a checkpoint does.")
-            file.seek(0)
-            content = file.read()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    body, digest = content[:-_DIGEST_LENGTH], content[-_DIGEST_LENGTH:]
-    archive = body[:-2] + b"\0\0"  # the length of the comment, as torch.save wrote it
-    if hashlib.sha256(archive).hexdigest().encode() != digest:
-        raise UserError(f"{path} is damaged: its content does not match its SHA-256.")
-    try:
-        _check_members(archive)
-        state: dict[str, Any] = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
-    except pickle.UnpicklingError:
-        raise UserError(f"{path} holds more than tensors and plain values, and was not opened.") from None
-    except (zipfile.BadZipFile, RuntimeError, ValueError, TypeError, KeyError, RecursionError, EOFError) as error:
-        raise UserError(f"{path} is no archive of tensors: {str(error).splitlines()[0]}.") from None
+    state = sealed.read_tensors(path)
     if not isinstance(state, dict) or not isinstance(state.get("format"), int):
         raise UserError(f"{path} is not a checkpoint of dlexp.")
     if state["format"] > FORMAT:
@@ -123,11 +90,6 @@ def check_experiment(path: Path, state: dict[str, Any], experiment: str) -> None
         raise UserError(f"{path} is of another experiment than this run.")
 
 
-def seal(archive: bytes) -> bytes:
-    """Return a ZIP archive that has no comment with its SHA-256 as one."""
-    return archive[:-2] + _LENGTH + hashlib.sha256(archive).hexdigest().encode()
-
-
 def random_state() -> dict[str, Any]:
     """The state of every global generator: torch's on CPU and CUDA, NumPy's and Python's."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
@@ -148,21 +110,3 @@ def restore_random_state(state: dict[str, Any]) -> None:
     np.random.set_state((name, keys.numpy(), position, has_gauss, cached))
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))
-
-
-def _check_members(archive: bytes) -> None:
-    """Raise ValueError for an archive that claims more than it holds: torch.save compresses nothing."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        members = opened.infolist()
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ValueError("it is compressed")
-    if sum(member.file_size for member in members) > len(archive):
-        raise ValueError("it is shorter than its parts")
-
-
-def _serialize(state: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
-    archive = buffer.getvalue()
-    assert archive[-22:-18] == b"PK\5\6" and archive[-2:] == b"\0\0", "not a ZIP archive without a comment"
-    return seal(archive)

@@ -15,7 +15,7 @@ from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
 from dlexp.errors import DlexpError, JobError, UserError
 from dlexp.runs.directory import METRICS, RunDirectory
-from dlexp.storage.tables import check_head
+from dlexp.storage.untrusted import check_head
 from dlexp.training import checkpoint
 from dlexp.training.checkpoint import Progress
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,7 @@ import numpy as np
 from dlexp.config.lazy import torchvision_datasets
 from dlexp.data import store
 from dlexp.data.source import Samples, Source
-
-# What NumPy's arrays are pickled with: by Python 2, as those of CIFAR-10 are, or 3.
-ARRAYS = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-}
+from dlexp.storage.untrusted import load_pickled_arrays
 
 
 def cifar10() -> Source:
@@ -56,16 +46,6 @@ def _convert(folder: Path) -> dict[str, Samples]:
     return splits
 
 
-class _Arrays(pickle.Unpickler):
-    """Of all that a pickle can name, makes NumPy's arrays."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what an array is pickled with; UnpicklingError for anything else."""
-        if (module, name) not in ARRAYS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module, name)
-
-
 def _read(archive: tarfile.TarFile, name: str, md5: str) -> dict[str, Any]:
     """Return a batch out of the archive, of which nothing is unpacked to the disk; RuntimeError for another one."""
     try:
@@ -73,7 +53,7 @@ def _read(archive: tarfile.TarFile, name: str, md5: str) -> dict[str, Any]:
         content = file.read() if file else b""
         if hashlib.md5(content).hexdigest() != md5:
             raise ValueError("its MD5 is another")
-        batch: dict[str, Any] = _Arrays(io.BytesIO(content), encoding="latin1").load()
-    except (KeyError, ValueError, pickle.UnpicklingError) as error:
+        batch: dict[str, Any] = load_pickled_arrays(content)
+    except (KeyError, ValueError) as error:
         raise RuntimeError(f"{name} in {archive.name!r} is not of CIFAR-10: {error}") from None
     return batch

@@ -11,6 +11,7 @@ import numpy as np
 from dlexp.config.lazy import torchvision_datasets
 from dlexp.data import store
 from dlexp.data.source import Samples, Source
+from dlexp.storage.untrusted import read_at_most
 
 LARGEST = 16 + 60_000 * 28 * 28  # bytes of a file, unpacked
 
@@ -50,12 +51,12 @@ def _download(mirrors: list[str], folder: Path, name: str, md5: str) -> None:
 
 def _idx(path: Path) -> np.ndarray:
     """Read an IDX file of unsigned bytes: two zeros, type 8, number of dimensions, sizes (big-endian), values."""
-    with gzip.open(path) as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST or content[:3] != b"\0\0\x08":
-        raise RuntimeError(f"{path} is not a file of MNIST")
-    dimensions = content[3]
     try:
+        with gzip.open(path) as file:
+            content = read_at_most(file, LARGEST)
+        if content[:3] != b"\0\0\x08":
+            raise ValueError("it does not begin as an IDX file of unsigned bytes.")
+        dimensions = content[3]
         shape = np.frombuffer(content, ">i4", dimensions, offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
     except ValueError as error:

@@ -1,0 +1,144 @@
+"""Registries: a name finds its builder, whose signature is the schema of its options."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from dlexp.config.registry import Registry, import_modules
+from dlexp.config.schema import Positive
+from dlexp.errors import UserError
+
+
+def box(side: Positive, colour: str = "red", *, classes: int = 0) -> dict[str, Any]:
+    return {"side": side, "colour": colour, "classes": classes}
+
+
+def path(points: tuple[float, ...]) -> tuple[float, ...]:
+    return points
+
+
+SHAPES: Registry[Any] = Registry("shape", {"box": box, "path": path, "dot": lambda: "dot"})
+
+
+def module(name: str, **content: object) -> ModuleType:
+    made = ModuleType(name)
+    vars(made).update(content)
+    return made
+
+
+def test_a_name_is_found_among_ours_first_then_in_imports_in_order() -> None:
+    def theirs() -> None: ...
+
+    def others() -> None: ...
+
+    imports = [module("one", box=theirs, new=theirs), module("two", new=others, other=others)]
+    assert SHAPES.find("box", imports) is box
+    assert SHAPES.find("new", imports) is theirs and SHAPES.find("other", imports) is others
+
+
+@pytest.mark.parametrize(
+    ("name", "imports", "message"),
+    [
+        ("bx", [], r"^shape\.name=bx: there is no such shape\. Did you mean box\?$"),
+        ("zzz", [], r"no such shape\. Known: box, dot, path\."),
+        ("zzz", [module("mine")], "no such shape or in mine"),
+        ("system", [module("mine", system=__import__("os").system)], "no such shape"),  # imported there from Python
+        ("size", [module("mine", size=3)], "no such shape"),
+    ],
+)
+def test_an_unknown_name_gets_a_hint(name: str, imports: list[ModuleType], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SHAPES.find(name, imports)
+
+
+def test_binding_checks_options_and_fills_defaults_in() -> None:
+    assert SHAPES.bind({"name": "box", "side": 2}) == {"name": "box", "side": 2.0, "colour": "red"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"shape\.name=null must be text"),
+        ({"name": ["box"]}, r"shape\.name=\['box'\] must be text"),
+        ({"name": "box"}, r"shape\.side is not set, and has no default"),
+        ({"name": "box", "side": -1}, r"shape\.side=-1\.0: must be above 0"),
+        ({"name": "box", "side": 1, "color": "x"}, r"no shape\.color\. Did you mean colour\?"),
+        ({"name": "box", "side": 1, "classes": 3}, r"no shape\.classes"),  # a fact of the run
+    ],
+)
+def test_binding_names_the_option_that_is_wrong(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SHAPES.bind(options)
+
+
+@pytest.mark.parametrize(
+    ("choice", "bound"),
+    [
+        ("dot", {"name": "dot"}),
+        ({"dot": None}, {"name": "dot"}),
+        ({"box": 2}, {"name": "box", "side": 2.0, "colour": "red"}),
+        ({"box": [2, "blue"]}, {"name": "box", "side": 2.0, "colour": "blue"}),
+        ({"box": {"colour": "blue", "side": 2}}, {"name": "box", "side": 2.0, "colour": "blue"}),
+        ({"path": [1, 2]}, {"name": "path", "points": (1.0, 2.0)}),  # the one list is the one parameter
+    ],
+)
+def test_a_choice_is_a_name_or_a_name_with_its_arguments(choice: object, bound: dict) -> None:
+    assert SHAPES.bind_choice(choice) == bound
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"box": [1, "red", 3]}, "shape: box takes 2 values, not 3"),
+        ({"box": 1, "dot": 2}, "is neither a name nor one 'name: arguments'"),
+        (7, "shape: 7 is neither a name"),
+    ],
+)
+def test_a_choice_that_is_neither_is_refused(choice: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SHAPES.bind_choice(choice)
+
+
+def test_a_builder_gets_those_facts_that_it_names_and_no_others() -> None:
+    options = SHAPES.bind({"name": "box", "side": 2})
+    assert SHAPES.build(options, classes=10, device="cpu") == {"side": 2.0, "colour": "red", "classes": 10}
+    assert SHAPES.build({"name": "dot"}, classes=10) == "dot"
+    assert options["name"] == "box", "the options stay as they are"
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Forget an imported module, and what the import adds to sys.path, after the test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return lambda name: monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_a_module_is_imported_from_the_working_directory(forgotten: Callable[[str], None]) -> None:
+    Path("shapes_of_mine.py").write_text("def star(): return 'star'")
+    forgotten("shapes_of_mine")
+    imports = import_modules(["shapes_of_mine"])
+    assert SHAPES.build(SHAPES.bind({"name": "star"}, imports), imports) == "star"
+    del sys.modules["shapes_of_mine"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("../x", "is not the name of a module"),
+        ("os.path", "is Python's own module"),
+        ("not_there", "no module not_there in .* or installed"),
+    ],
+)
+def test_what_is_no_module_of_the_user_s_is_refused(name: str, message: str, forgotten: Callable[[str], None]) -> None:
+    with pytest.raises(UserError, match=message):
+        import_modules([name])
+
+
+def test_an_error_inside_a_module_is_its_own(forgotten: Callable[[str], None]) -> None:
+    Path("broken_of_mine.py").write_text("import not_there_either")
+    with pytest.raises(ModuleNotFoundError, match="not_there_either"):
+        import_modules(["broken_of_mine"])
