@@ -33,8 +33,8 @@ def run(beginnings: list[str]) -> int:
             continue
         plan = reduced.get(name, {"seeds": 3, "overrides": []})
         seeds = ",".join(map(str, range(plan["seeds"])))
-        identity = "override /identity" in options("experiment")[name].read_text()
-        repeated = [] if identity else [f"seed={seeds}"]
+        demonstration = "override /demonstration" in options("experiment")[name].read_text()
+        repeated = [] if demonstration else [f"seed={seeds}"]
         command = [sys.executable, "-m", "dlexp.cli", "train", "-m", f"experiment={name}", *plan["overrides"]]
         failed += subprocess.run([*command, *repeated, f"output_dir={RUNS}"], check=False).returncode != 0
     return failed

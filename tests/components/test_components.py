@@ -20,7 +20,7 @@ from dlexp.training.job import Job
 
 EMBEDDED = [name for name, builder in DATASETS.builders.items() if builder().embedded]
 COMPONENTS = [(group, name) for group, registry in REGISTRIES.items() for name in registry.builders]
-TRAINED = [(group, name) for group, name in COMPONENTS if group != "identity"]  # those have tests of their own
+TRAINED = [(group, name) for group, name in COMPONENTS if group != "demonstration"]  # those have tests of their own
 CHOICES = {  # what else must be chosen for a component to fit
     ("loss", "nll"): ["model=layers", "model.layers=[{linear: 8}, activation, output, log_softmax]"],
     ("loss", "binary_cross_entropy"): ["dataset=breast_cancer"],

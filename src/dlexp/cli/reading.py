@@ -96,6 +96,7 @@ def list_(arguments: Sequence[str]) -> int:
     dlexp list runs status=failed optimizer=adam
     """
     from dlexp.config.composition import GROUPS, options
+    from dlexp.config.renamed import refuse_former
 
     parser = parser_of(list_)
     parser.add_argument("what", nargs="?", help=f"runs, or one of {', '.join(GROUPS)}")
@@ -121,6 +122,7 @@ def list_(arguments: Sequence[str]) -> int:
     if chosen.filters:
         raise UserError(f"{chosen.filters[0]}: only runs can be filtered.")
     group = chosen.what if chosen.what in GROUPS else chosen.what.removesuffix("s")
+    refuse_former(group, group)
     if group not in GROUPS:
         raise UserError(f"There is no group {chosen.what}.{did_you_mean(chosen.what, [*GROUPS, 'runs'])}")
     found = options(group)

@@ -106,8 +106,8 @@ def evaluate(arguments: Sequence[str]) -> int:
     from dlexp.training.run import Run
 
     run = Run(options.run)
-    if run.config.works_out_identity:
-        raise UserError(f"{run.path} worked out an identity: there is no model to evaluate.")
+    if run.config.is_demonstration:
+        raise UserError(f"{run.path} demonstrated something, and trained nothing: there is no model to evaluate.")
 
     from dlexp.report import text
     from dlexp.training.build import build, check

@@ -77,7 +77,7 @@ class Config:
     scheduler: Component
     loss: Component
     regularizer: Component
-    identity: Component
+    demonstration: Component
     name: Annotated[str, _inside_output_dir]
     epochs: Natural
     batch_size: Count | Literal["full"]
@@ -102,9 +102,9 @@ class Config:
     reference: tuple[dict[str, Any], ...]
 
     @property
-    def works_out_identity(self) -> bool:
+    def is_demonstration(self) -> bool:
         """Whether something is to be proved, and nothing trained."""
-        return self.identity["name"] != "none"
+        return self.demonstration["name"] != "none"
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain dictionaries, lists and scalars, as `config.yaml` holds them."""

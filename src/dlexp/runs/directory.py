@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from omegaconf import OmegaConf
 
+from dlexp.config.renamed import renamed
 from dlexp.errors import JobError, UserError
 from dlexp.storage.atomic import clear_partial, sync_folder, write_atomically
 from dlexp.storage.locks import held, is_held
@@ -23,7 +24,7 @@ METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
-IDENTITY, TRAJECTORIES = "identity.csv", "trajectories.csv"
+DEMONSTRATION, TRAJECTORIES = "demonstration.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
 FIRST = ("environment.json", "config.yaml")  # what is written before a directory is a run
 _SEAL = "# SHA-256 of the lines below: "  # in config.yaml
@@ -109,9 +110,8 @@ class RunDirectory:
 
     def keys(self) -> dict[str, Any]:
         """Return the config as flat keys (see `flat`), and each component's name under its group too."""
-        config = self.read_config()
-        names = {group: value["name"] for group, value in config.items() if isinstance(value, dict) and "name" in value}
-        return {**flat(config), **names}
+        keys = flat(self.read_config())
+        return keys | {key.removesuffix(".name"): name for key, name in keys.items() if key.endswith(".name")}
 
     def figures(self) -> dict[str, Any]:
         """Return result.json's final metrics as `split/name`, with what they cost, as far as they are numbers.
@@ -127,9 +127,9 @@ class RunDirectory:
         return {k: v for k, v in figures.items() if isinstance(v, int | float) and -LARGEST < v < LARGEST}
 
     @property
-    def holds_identity(self) -> bool:
-        """Whether an identity was worked out here, and nothing trained."""
-        return (self.path / IDENTITY).exists()
+    def demonstration(self) -> str | None:
+        """The table of what was demonstrated here; None if something was trained. Version 0.1.0 wrote identity.csv."""
+        return next((name for name in (DEMONSTRATION, "identity.csv") if (self.path / name).exists()), None)
 
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
         """Write strict JSON, with the SHA-256 of its content: a number that is not finite becomes null."""
@@ -268,9 +268,9 @@ def parse_value(text: str) -> Any:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
+    """Return a config as dotted keys, by today's names: those of its groups one level down; deeper ones stay nested."""
     keys: dict[str, Any] = {}
-    for key, value in config.items():
+    for key, value in (config if prefix else renamed(config)).items():
         if isinstance(value, Mapping) and not prefix:
             keys |= flat(value, f"{prefix}{key}.")
         else:

@@ -23,7 +23,7 @@ from dlexp.config.config import Config
 from dlexp.config.registry import Registry, import_modules
 from dlexp.data import augmentation
 from dlexp.data import preparation as data
-from dlexp.demonstrations import IDENTITIES
+from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.errors import UserError
 from dlexp.models import MODELS
 from dlexp.runs.provenance import weights_sha256
@@ -40,7 +40,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "scheduler": SCHEDULERS,
     "loss": LOSSES,
     "regularizer": REGULARIZERS,
-    "identity": IDENTITIES,
+    "demonstration": DEMONSTRATIONS,
 }
 
 

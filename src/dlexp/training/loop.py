@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dlexp.config.config import Config
 from dlexp.data.batches import shuffled
-from dlexp.demonstrations.demonstrate import work_out
+from dlexp.demonstrations.demonstrate import demonstrate
 from dlexp.models.by_hand import ByHand
 from dlexp.runs.directory import METRICS, RunDirectory
 from dlexp.runs.provenance import config_sha256, environment
@@ -27,8 +27,8 @@ from dlexp.training.trace import Trace
 
 
 def work_of(config: Config) -> Callable[[Config], RunDirectory]:
-    """Return what does a config's work: `train`, or `work_out` for a demonstration."""
-    return work_out if config.works_out_identity else train
+    """Return what does a config's work: `train`, or `demonstrate` for a demonstration."""
+    return demonstrate if config.is_demonstration else train
 
 
 def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
