@@ -67,7 +67,7 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
     final, dataset = result["final"], config["dataset"]
     measure = next(metric for metric in final["test"] if metric != "loss")
     own = load_config([f"experiment={name}"])
-    cut = [f"{dataset['train_size']:,} samples"] if dataset["train_size"] != own.dataset["train_size"] else []
+    cut = [f"{dataset['train_size']:,} samples"] if dataset["train_size"] != own.dataset.preparation.train_size else []
     if config["epochs"] != own.epochs and "epochs" not in keys:
         cut.append(f"{config['epochs']} of {own.epochs} epochs")
     return row | {

@@ -9,6 +9,7 @@ import yaml
 from small_runs import SMALL_CNN, assert_same_end, resume, train
 
 from dlexp.config import schema
+from dlexp.config.component import Component, Dataset, Preparation
 from dlexp.config.composition import compose, options, shipped_configs
 from dlexp.config.config import load_config
 from dlexp.config.schema import configurable
@@ -40,7 +41,7 @@ def test_its_yaml_states_the_defaults_of_its_builder(group: str, name: str) -> N
     assert content.pop("name") == name
     parameters = configurable(REGISTRIES[group].builders[name])
     assert content.keys() == parameters.keys()
-    bound = REGISTRIES[group].bind({"name": name, **content})
+    bound = REGISTRIES[group].bind(Component(name, content)).options
     for key, parameter in parameters.items():
         assert parameter.default in (parameter.empty, bound[key]), key
 
@@ -76,22 +77,23 @@ def test_it_overfits_a_batch(group: str, name: str) -> None:
 @pytest.mark.parametrize("name", DATASETS.builders)
 def test_a_dataset_says_what_it_is_and_its_yaml_states_its_defaults(name: str) -> None:
     content = yaml.safe_load(options("dataset")[name].read_text())
-    own, common = configurable(DATASETS.find(name)), configurable(data.Preparation)
-    bound = data.bind(content)
+    own, common = configurable(DATASETS.find(name)), configurable(Preparation)
+    dataset = data.bind(Dataset.of(content, "dataset"))
+    bound = dataset.to_mapping()
     assert content.pop("name") == name
     assert own.keys() <= content.keys() <= own.keys() | common.keys()
     for key in content:
         default = (own | common)[key].default
         assert (bound[key] == default) == (key in own), f"{key}: a common key is here only if it differs"
-    source = data.source_of(bound)
+    source = data.source_of(dataset)
     assert len(source.input_shape) in (1, 3)
     assert len(set(source.class_names)) >= 2 or len(set(source.value_names)) >= 1
 
 
 def test_the_common_keys_of_datasets_are_written_once() -> None:
     content = yaml.safe_load((shipped_configs() / "config.yaml").read_text())["dataset"]
-    assert schema.bind(data.Preparation, content, "dataset.") == schema.bind(data.Preparation, {}, "dataset.")
-    assert content.keys() == configurable(data.Preparation).keys()
+    assert schema.bind(Preparation, content, "dataset.") == schema.bind(Preparation, {}, "dataset.")
+    assert content.keys() == configurable(Preparation).keys()
 
 
 def test_a_dataset_of_the_user_has_the_common_keys(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_demonstration_of_an_earlier_version_is_read(capsys: pytest.CaptureFix
     run = only_run()
     as_0_1_0_wrote_it(run)
     (run.path / "demonstration.csv").rename(run.path / "identity.csv")
-    assert load_config([], file=run.path / "config.yaml").demonstration["seed"] == 3
+    assert load_config([], file=run.path / "config.yaml").demonstration.options["seed"] == 3
     assert main(["list", "runs", "demonstration=deep_linear"]) == 0
     assert str(run.path) in capsys.readouterr().out
     assert main(["evaluate", str(run.path)]) == main(["resume", str(run.path)]) == 2

@@ -10,6 +10,7 @@ from small_runs import only_run
 
 import dlexp
 from dlexp.cli.main import main
+from dlexp.config.component import Component
 from dlexp.config.composition import options
 from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.demonstrations.sides import Demonstration, Sides
@@ -20,7 +21,7 @@ SEEDED = [name for name in NAMES if "seed" in yaml.safe_load(options("demonstrat
 
 
 def demonstration(**options: object) -> Demonstration:
-    result = DEMONSTRATIONS.build(DEMONSTRATIONS.bind(options))
+    result = DEMONSTRATIONS.build(DEMONSTRATIONS.bind(Component.of(options, "demonstration")))
     assert result is not None
     return result
 

@@ -3,12 +3,13 @@
 import dataclasses
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dlexp.config import schema
+from dlexp.config.component import Component, Dataset
 from dlexp.config.composition import compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
 from dlexp.errors import UserError
@@ -25,7 +26,10 @@ CHANGEABLE = (
     "data_dir",
 )
 
-Component = Mapping[str, Any]  # 'name', and the options of the builder of that name
+COMPONENTS: dict[str, type[Component]] = {
+    "dataset": Dataset,
+    **dict.fromkeys(("model", "optimizer", "scheduler", "loss", "regularizer", "demonstration"), Component),
+}
 
 
 def _inside_output_dir(name: str) -> None:
@@ -71,7 +75,7 @@ class Checkpoint:
 class Config:
     """Everything that decides a run; `conf/config.yaml` holds the defaults and says what each key means."""
 
-    dataset: Component
+    dataset: Dataset
     model: Component
     optimizer: Component
     scheduler: Component
@@ -104,11 +108,11 @@ class Config:
     @property
     def is_demonstration(self) -> bool:
         """Whether something is to be proved, and nothing trained."""
-        return self.demonstration["name"] != "none"
+        return self.demonstration.name != "none"
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain dictionaries, lists and scalars, as `config.yaml` holds them."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {group: getattr(self, group).to_mapping() for group in COMPONENTS}
 
 
 def _refuse_foreign_code(imports: Any, file: Path) -> None:
@@ -138,4 +142,5 @@ def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config
     if file is not None and not any(each.startswith("imports=") for each in overrides):
         _refuse_foreign_code(composed["imports"], file)
     composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
-    return Config(**schema.bind(Config, composed, ""))
+    chosen = {group: kind.of(composed[group], group) for group, kind in COMPONENTS.items() if group in composed}
+    return Config(**schema.bind(Config, composed | chosen, ""))

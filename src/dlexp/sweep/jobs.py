@@ -115,7 +115,7 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
         hashes[config.imports] = code_sha256(imports)
     data_sha256 = ""
     if not config.is_demonstration:
-        name = repr((sorted(config.dataset.items(), key=str), config.data_dir))
+        name = repr((config.dataset, config.data_dir))
         if name not in hashes:
             hashes[name] = data.sha256_of(config.dataset, Path(config.data_dir), imports)
         data_sha256 = hashes[name]

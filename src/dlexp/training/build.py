@@ -49,7 +49,7 @@ def check(config: Config) -> Config:
     imports = import_modules(config.imports)
     components: dict[str, Any] = {g: registry.bind(getattr(config, g), imports) for g, registry in REGISTRIES.items()}
     checked = dataclasses.replace(config, dataset=data.bind(config.dataset, imports), **components)
-    if config.early_stopping.patience is not None and checked.dataset["validation_fraction"] == 0:
+    if config.early_stopping.patience is not None and checked.dataset.preparation.validation_fraction == 0:
         raise UserError(
             "early_stopping.patience needs a validation split to look at: set dataset.validation_fraction=0.1, say."
         )
@@ -69,7 +69,7 @@ def build(config: Config) -> Job:
     imports = import_modules(config.imports)
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
-    augment = augmentation.build(config.dataset["augmentation"], prepared.source.input_shape)
+    augment = augmentation.build(config.dataset.preparation.augmentation, prepared.source.input_shape)
     batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, augment, dtype_of(config))
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
@@ -84,7 +84,7 @@ def build(config: Config) -> Job:
     try:
         optimizer = OPTIMIZERS.build(config.optimizer, imports, parameters=parameters)
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"optimizer={config.optimizer['name']} cannot be made: {error}") from error
+        raise UserError(f"optimizer={config.optimizer.name} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
     schedule = SCHEDULERS.build(
         config.scheduler, imports, optimizer=optimizer, epochs=max(1, config.epochs), steps_per_epoch=steps
