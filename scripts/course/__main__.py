@@ -33,8 +33,8 @@ def run(beginnings: list[str]) -> int:
             continue
         plan = reduced.get(name, {"seeds": 3, "overrides": []})
         seeds = ",".join(map(str, range(plan["seeds"])))
-        identity = "override /identity" in options("experiment")[name].read_text()
-        repeated = [] if identity else [f"seed={seeds}"]
+        demonstration = "override /demonstration" in options("experiment")[name].read_text()
+        repeated = [] if demonstration else [f"seed={seeds}"]
         command = [sys.executable, "-m", "dlexp.cli", "train", "-m", f"experiment={name}", *plan["overrides"]]
         failed += subprocess.run([*command, *repeated, f"output_dir={RUNS}"], check=False).returncode != 0
     return failed
@@ -67,7 +67,7 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
     final, dataset = result["final"], config["dataset"]
     measure = next(metric for metric in final["test"] if metric != "loss")
     own = load_config([f"experiment={name}"])
-    cut = [f"{dataset['train_size']:,} samples"] if dataset["train_size"] != own.dataset["train_size"] else []
+    cut = [f"{dataset['train_size']:,} samples"] if dataset["train_size"] != own.dataset.preparation.train_size else []
     if config["epochs"] != own.epochs and "epochs" not in keys:
         cut.append(f"{config['epochs']} of {own.epochs} epochs")
     return row | {

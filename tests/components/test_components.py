@@ -8,7 +8,9 @@ import torch
 import yaml
 from small_runs import SMALL_CNN, assert_same_end, resume, train
 
-from dlexp.config.composition import options
+from dlexp.config import schema
+from dlexp.config.component import Component, Dataset, Preparation
+from dlexp.config.composition import compose, options, shipped_configs
 from dlexp.config.config import load_config
 from dlexp.config.schema import configurable
 from dlexp.data import preparation as data
@@ -19,7 +21,7 @@ from dlexp.training.job import Job
 
 EMBEDDED = [name for name, builder in DATASETS.builders.items() if builder().embedded]
 COMPONENTS = [(group, name) for group, registry in REGISTRIES.items() for name in registry.builders]
-TRAINED = [(group, name) for group, name in COMPONENTS if group != "identity"]  # those have tests of their own
+TRAINED = [(group, name) for group, name in COMPONENTS if group != "demonstration"]  # those have tests of their own
 CHOICES = {  # what else must be chosen for a component to fit
     ("loss", "nll"): ["model=layers", "model.layers=[{linear: 8}, activation, output, log_softmax]"],
     ("loss", "binary_cross_entropy"): ["dataset=breast_cancer"],
@@ -34,13 +36,14 @@ def job_with(group: str, name: str, *overrides: str) -> Job:
 
 
 @pytest.mark.parametrize(("group", "name"), COMPONENTS)
-def test_its_yaml_has_every_argument_of_its_builder(group: str, name: str) -> None:
+def test_its_yaml_states_the_defaults_of_its_builder(group: str, name: str) -> None:
     content = yaml.safe_load(options(group)[name].read_text())
     assert content.pop("name") == name
-    assert content.keys() == configurable(REGISTRIES[group].builders[name]).keys()
-    bound = REGISTRIES[group].bind({"name": name, **content})
-    if group not in ("model",):  # a model's YAML is an example; the others state the builder's own defaults
-        assert bound == REGISTRIES[group].bind({"name": name})
+    parameters = configurable(REGISTRIES[group].builders[name])
+    assert content.keys() == parameters.keys()
+    bound = REGISTRIES[group].bind(Component(name, content)).options
+    for key, parameter in parameters.items():
+        assert parameter.default in (parameter.empty, bound[key]), key
 
 
 @pytest.mark.parametrize(("group", "name"), TRAINED)
@@ -72,14 +75,32 @@ def test_it_overfits_a_batch(group: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATASETS.builders)
-def test_a_dataset_says_what_it_is_and_its_yaml_binds(name: str) -> None:
+def test_a_dataset_says_what_it_is_and_its_yaml_states_its_defaults(name: str) -> None:
     content = yaml.safe_load(options("dataset")[name].read_text())
-    assert content["name"] == name
-    keys = configurable(data.Preparation).keys() | configurable(DATASETS.find(name)).keys()
-    assert content.keys() - {"name"} == keys
-    source = data.source_of(data.bind(content))
+    own, common = configurable(DATASETS.find(name)), configurable(Preparation)
+    dataset = data.bind(Dataset.of(content, "dataset"))
+    bound = dataset.to_mapping()
+    assert content.pop("name") == name
+    assert own.keys() <= content.keys() <= own.keys() | common.keys()
+    for key in content:
+        default = (own | common)[key].default
+        assert (bound[key] == default) == (key in own), f"{key}: a common key is here only if it differs"
+    source = data.source_of(dataset)
     assert len(source.input_shape) in (1, 3)
     assert len(set(source.class_names)) >= 2 or len(set(source.value_names)) >= 1
+
+
+def test_the_common_keys_of_datasets_are_written_once() -> None:
+    content = yaml.safe_load((shipped_configs() / "config.yaml").read_text())["dataset"]
+    assert schema.bind(Preparation, content, "dataset.") == schema.bind(Preparation, {}, "dataset.")
+    assert content.keys() == configurable(Preparation).keys()
+
+
+def test_a_dataset_of_the_user_has_the_common_keys(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "dataset").mkdir(parents=True)
+    (tmp_path / "conf" / "dataset" / "mine.yaml").write_text("name: iris\ntest_to_train_ratio: 0.5\n")
+    dataset = compose(["dataset=mine", "dataset.validation_fraction=0.1"])["dataset"]
+    assert dataset == compose(["dataset.test_to_train_ratio=0.5", "dataset.validation_fraction=0.1"])["dataset"]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -143,6 +164,4 @@ def test_conf_has_no_option_without_a_builder() -> None:
 
 
 def test_the_configs_are_those_of_this_checkout() -> None:
-    from dlexp.config.composition import shipped_configs
-
     assert shipped_configs().samefile(Path(__file__).parents[2] / "conf")

@@ -17,11 +17,11 @@ def test_it_runs(name: str, request: pytest.FixtureRequest) -> None:
     for job in expand([f"experiment={name}"]):
         config = check(load_config(job))
     small = [f"epochs={min(config.epochs, 1)}", "stop_at=null"]
-    if config.dataset["name"] != "inline":
+    if config.dataset.name != "inline":
         small += ["dataset.train_size=60", "dataset.test_size=20"]
-    if DATASETS.find(config.dataset["name"])().embedded is None:
+    if DATASETS.find(config.dataset.name)().embedded is None:
         small.append(f"data_dir={request.getfixturevalue('data_dir')}")
-    if config.dataset["validation_fraction"]:
+    if config.dataset.preparation.validation_fraction:
         small.append("dataset.validation_fraction=0.25")
     run = work_of(config)(check(load_config([*job, *small])))
     assert run.status()["status"] == "finished"

@@ -1,4 +1,4 @@
-"""What the course proves: both sides of every identity, the command that shows them, and that a wrong one is seen."""
+"""What the course proves: both sides of every statement, the command that shows them, and that a wrong one is seen."""
 
 import csv
 from pathlib import Path
@@ -10,17 +10,18 @@ from small_runs import only_run
 
 import dlexp
 from dlexp.cli.main import main
+from dlexp.config.component import Component
 from dlexp.config.composition import options
-from dlexp.demonstrations import IDENTITIES
+from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import JobError, UserError
 
-NAMES = [name for name in IDENTITIES.builders if name != "none"]
-SEEDED = [name for name in NAMES if "seed" in yaml.safe_load(options("identity")[name].read_text())]
+NAMES = [name for name in DEMONSTRATIONS.builders if name != "none"]
+SEEDED = [name for name in NAMES if "seed" in yaml.safe_load(options("demonstration")[name].read_text())]
 
 
 def demonstration(**options: object) -> Demonstration:
-    result = IDENTITIES.build(IDENTITIES.bind(options))
+    result = DEMONSTRATIONS.build(DEMONSTRATIONS.bind(Component.of(options, "demonstration")))
     assert result is not None
     return result
 
@@ -44,7 +45,7 @@ def test_they_are_equal_for_other_numbers_too(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_shows_it(name: str) -> None:
-    assert any(f"override /identity: {name}\n" in path.read_text() for path in options("experiment").values())
+    assert any(f"override /demonstration: {name}\n" in path.read_text() for path in options("experiment").values())
 
 
 def test_the_command_prints_both_sides_and_leaves_a_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,9 +84,9 @@ def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.Cap
         "from dlexp.demonstrations.sides import Demonstration, Sides\n"
         "def half_is_third(n: int = 1): return Demonstration([Sides('1/2 = 1/3', n / 2, n / 3)])\n"
     )
-    (tmp_path / "conf" / "identity").mkdir(parents=True)
-    (tmp_path / "conf" / "identity" / "mine.yaml").write_text("name: half_is_third\nn: 1\n")
-    assert main(["train", "imports=[half_proofs]", "identity=mine"]) == JobError.exit_code
+    (tmp_path / "conf" / "demonstration").mkdir(parents=True)
+    (tmp_path / "conf" / "demonstration" / "mine.yaml").write_text("name: half_is_third\nn: 1\n")
+    assert main(["train", "imports=[half_proofs]", "demonstration=mine"]) == JobError.exit_code
     error = capsys.readouterr().err
     assert "1/2 = 1/3: the sides differ by 0.17" in error and "1 of 1 statements do not hold" in error
     assert only_run().status()["status"] == "failed"
@@ -94,16 +95,16 @@ def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["identity=dropout_ensemble", "identity.inputs=13"], "identity.inputs=13: must be at most 12"),
-        (["identity=early_stopping_is_l2", "identity.learning_rate=2"], "identity.learning_rate=2"),
-        (["identity=dropout"], "there is no such identity. Did you mean dropout_ensemble"),
-        (["identity=early_stopping_is_l2", "identity.eigenvalues=[1]"], "must be 2 values"),
-        (["identity=deep_linear", "identity.sizes=[]"], "needs two sizes or more"),
-        (["identity=several_labels", "identity.labels_on=7"], "identity.labels_on=7 is more than"),
-        (["identity=transposed_convolution", "identity.kernel_size=20"], "identity.kernel_size=20 is larger"),
-        (["identity=composed_convolution", "identity.side=1"], "identity.kernel_size=3 is larger"),
-        (["identity=layer_table", "identity.layers=[batch_norm1d]"], "no formula here for batch_norm1d"),
-        (["identity=layer_table", "identity.layers=[{linear: {out_features: 3}}]"], "no formula here for linear"),
+        (["demonstration=dropout_ensemble", "demonstration.inputs=13"], "demonstration.inputs=13: must be at most 12"),
+        (["demonstration=early_stopping_is_l2", "demonstration.learning_rate=2"], "demonstration.learning_rate=2"),
+        (["demonstration=dropout"], "there is no such demonstration. Did you mean dropout_ensemble"),
+        (["demonstration=early_stopping_is_l2", "demonstration.eigenvalues=[1]"], "must be 2 values"),
+        (["demonstration=deep_linear", "demonstration.sizes=[]"], "needs two sizes or more"),
+        (["demonstration=several_labels", "demonstration.labels_on=7"], "demonstration.labels_on=7 is more than"),
+        (["demonstration=transposed_convolution", "demonstration.kernel_size=20"], "kernel_size=20 is larger"),
+        (["demonstration=composed_convolution", "demonstration.side=1"], "demonstration.kernel_size=3 is larger"),
+        (["demonstration=layer_table", "demonstration.layers=[batch_norm1d]"], "no formula for batch_norm1d"),
+        (["demonstration=layer_table", "demonstration.layers=[{linear: {out_features: 3}}]"], "no formula for linear"),
     ],
 )
 def test_wrong_options_are_named(overrides: list[str], message: str) -> None:
@@ -112,6 +113,6 @@ def test_wrong_options_are_named(overrides: list[str], message: str) -> None:
     assert message in str(error.value) and not Path("outputs").exists()
 
 
-def test_sides_of_different_shapes_are_no_identity() -> None:
+def test_sides_of_different_shapes_demonstrate_nothing() -> None:
     with pytest.raises(AssertionError):
         _ = Sides("", [1, 2], [1]).difference

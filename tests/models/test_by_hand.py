@@ -6,6 +6,7 @@ from small_runs import assert_same_end, resume, train
 
 from dlexp import load_run
 from dlexp.components.losses import LOSSES, Loss
+from dlexp.config.component import Component
 from dlexp.config.config import load_config
 from dlexp.errors import UserError
 from dlexp.models.by_hand import DERIVATIVES, ByHand
@@ -33,7 +34,7 @@ def test_every_gradient_is_autograd_s(sizes: str, activation: str, loss: dict[st
     overrides = [f"model.hidden_sizes={sizes}", f"model.activation={activation}", "dataset=digits", "precision=float64"]
     model = build_model(check(load_config([*overrides, "model.backward=manual", f"loss={loss['name']}"])))
     assert isinstance(model, ByHand)
-    function = LOSSES.build(LOSSES.bind(loss))
+    function = LOSSES.build(LOSSES.bind(Component.of(loss, "loss")))
     inputs = torch.randn(9, 1, 8, 8, dtype=torch.float64)
     targets = torch.randint(0, 2 if function.one_node else 10, (9,))
     compare(model, function, inputs, targets)
@@ -45,12 +46,12 @@ def test_gradients_of_values_are_autograd_s(loss: str) -> None:
     model = build_model(check(load_config([*config, "model.backward=manual", "precision=float64"])))
     assert isinstance(model, ByHand)
     inputs, targets = torch.randn(2, 9, 5, dtype=torch.float64)
-    compare(model, LOSSES.build(LOSSES.bind({"name": loss})), inputs, targets)
+    compare(model, LOSSES.build(LOSSES.bind(Component(loss))), inputs, targets)
 
 
 def test_a_layer_without_biases_has_a_gradient_by_hand() -> None:
     model = ByHand(torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False), torch.nn.Tanh()).double())
-    compare(model, LOSSES.build({"name": "cross_entropy"}), torch.randn(5, 4).double(), torch.tensor([0, 1, 2, 0, 1]))
+    compare(model, LOSSES.build(Component("cross_entropy")), torch.randn(5, 4).double(), torch.tensor([0, 1, 2, 0, 1]))
 
 
 def compare(model: ByHand, function: Loss, inputs: torch.Tensor, targets: torch.Tensor) -> None:

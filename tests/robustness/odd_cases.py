@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 from dlexp.data.source import Samples, Source
-from dlexp.losses import Loss
+from dlexp.components.losses import Loss
 
 def odd_data(harm: str = "", values: bool = False) -> Source:
     x, t = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32), np.arange(40) % 2

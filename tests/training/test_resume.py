@@ -157,7 +157,7 @@ def test_a_second_process_is_told_who_holds_the_run() -> None:
 def test_a_run_of_an_older_version_goes_on_without_the_keys_it_never_had() -> None:
     whole, old = train("epochs=4", "name=whole"), train("epochs=4", "stop_at=2", "name=old")
     config = old.read_config()
-    for key in ("shuffle", "trace_steps", "evaluate_every_n_steps", "log_units", "identity"):
+    for key in ("shuffle", "trace_steps", "evaluate_every_n_steps", "log_units", "demonstration"):
         del config[key]
     old.write_config(config)
     digest = config_sha256(config)

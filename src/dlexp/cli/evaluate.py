@@ -25,8 +25,8 @@ def evaluate(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     run = Run(options.run)
-    if run.config.works_out_identity:
-        raise UserError(f"{run.path} worked out an identity: there is no model to evaluate.")
+    if run.config.is_demonstration:
+        raise UserError(f"{run.path} demonstrated something, and trained nothing: there is no model to evaluate.")
 
     job = build(check(run.config))
     for difference in check_same_ground(job, run.directory):

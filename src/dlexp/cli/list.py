@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dlexp.cli.arguments import parser_of
 from dlexp.config.composition import GROUPS, options
+from dlexp.config.renamed import refuse_former
 from dlexp.errors import UserError, did_you_mean
 from dlexp.report import text
 from dlexp.runs.directory import find_runs
@@ -39,6 +40,7 @@ def list_(arguments: Sequence[str]) -> int:
     if chosen.filters:
         raise UserError(f"{chosen.filters[0]}: only runs can be filtered.")
     group = chosen.what if chosen.what in GROUPS else chosen.what.removesuffix("s")
+    refuse_former(group, group)
     if group not in GROUPS:
         raise UserError(f"There is no group {chosen.what}.{did_you_mean(chosen.what, [*GROUPS, 'runs'])}")
     found = options(group)

@@ -118,7 +118,7 @@ def plan(overrides: Sequence[str]) -> int:
 
     everything = tasks(_jobs_of(overrides))
     todo = [task for task in everything if task.state not in ("done", "running")]
-    trained = [task for task in todo if not task.config.works_out_identity]
+    trained = [task for task in todo if not task.config.is_demonstration]
     print(_counted(everything), flush=True)
     if not trained:
         return 0
@@ -192,11 +192,11 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
             figures.draw(run, anew=False)
         except UserError as error:  # a table of it was edited: the figures of all are in their result.json
             print(f"No pictures of {run.path}: {error}", file=sys.stderr)
-        if run.holds_identity:
-            print("\n" + text.identity(run))
+        if run.demonstration:
+            print("\n" + text.demonstration(run))
         elif len(runs) == 1 or text.is_worked_example(run):
             print(f"\n{_settings(varied)}\n{text.result(run)}")
-    trained = [(varied, run) for varied, run in whole if not run.holds_identity]
+    trained = [(varied, run) for varied, run in whole if not run.demonstration]
     if len(trained) > 1:
         print("\n" + sweeps.results(trained))
         for path in sweeps.draw(trained):
@@ -212,7 +212,7 @@ def conclude(run: RunDirectory) -> int:
         print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: dlexp resume {run.path}")
         return 128 + int(signal)
     figures.draw(run)
-    print(text.identity(run) if run.holds_identity else text.result(run))
+    print(text.demonstration(run) if run.demonstration else text.result(run))
     if status["status"] == "stopped":
         print(f"Stopped at epoch {status['epoch']}. Go on with: dlexp resume {run.path}")
     return 0

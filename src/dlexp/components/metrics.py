@@ -205,7 +205,7 @@ def build(choices: Sequence[Any] | None, kind: str, imports: Sequence[ModuleType
     metrics: dict[str, Metric] = {}
     for choice in (USUAL[kind],) if choices is None else choices:
         bound = METRICS.bind_choice(choice, imports)
-        name, metric = bound["name"], METRICS.build(bound, imports)
+        name, metric = bound.name, METRICS.build(bound, imports)
         if not isinstance(metric, Metric):
             raise UserError(f"metrics=[{name}]: {name}() returns no dlexp.components.metrics.Metric, but {metric!r}.")
         if metric.needs not in OFFERED[kind]:

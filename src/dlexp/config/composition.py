@@ -20,10 +20,11 @@ from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
+from dlexp.config.renamed import refuse_former, renamed
 from dlexp.errors import UserError, did_you_mean, one_line
 from dlexp.storage.untrusted import load_yaml, read_at_most, refuse_alias_bombs, refuse_interpolations
 
-GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "identity", "experiment")
+GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "demonstration", "experiment")
 _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper.")
 # ValueError: bytes that are not UTF-8, a number of more digits than Python reads, and Hydra's own for a defaults list
 # that is none; RecursionError: nested too deeply.
@@ -45,8 +46,8 @@ def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
     Raises UserError for a key that is wrong, or a component other than the file has chosen.
     """
     parsed = [_single(override) for override in parse(overrides)]
-    content = read_mapping(file)
-    if missing := [group for group in GROUPS if group not in ("identity", "experiment", *content)]:
+    content = renamed(read_mapping(file))
+    if missing := [group for group in GROUPS if group not in ("demonstration", "experiment", *content)]:
         raise UserError(f"{file} is not the config of a run: it has no {', '.join(missing)}.")
     saved = compose([]) | content
     for override in parsed:
@@ -77,6 +78,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             raise UserError(f"{one_line(each)!r} is not of the form key=value: {_one_line(error)}") from None
         if override.package is not None or not override.key_or_group:
             raise UserError(f"{each}: there is nothing to be put elsewhere by @; write key=value or group=option.")
+        refuse_former(override.key_or_group, each)
         if re.search(r"([\[{]\s*){50}", each):
             raise UserError(f"{one_line(each)} is nested too deeply.")
         if override.is_hydra_override():
@@ -210,7 +212,14 @@ def _check_choice(choice: Override) -> None:
     if str(value) not in known:
         raise UserError(f"{group}={one_line(str(value))}: there is no such {group}.{did_you_mean(str(value), known)}")
     if not known[str(value)].is_relative_to(shipped_configs()):
-        read_mapping(known[str(value)], saved=False)  # Hydra would not name the file
+        _check_file(known[str(value)])
+
+
+def _check_file(file: Path) -> None:
+    content = read_mapping(file, saved=False)  # Hydra would not name the file
+    defaults = content.get("defaults") or ()
+    for key in map(str, (*content, *(key for each in defaults if isinstance(each, dict) for key in each))):
+        refuse_former(key.removeprefix("override ").lstrip("/"), key, f"{file}: ")
 
 
 def _check_keys(overrides: Sequence[Override], config: Any) -> None:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dlexp.config import schema
+from dlexp.config.component import Component, Dataset
 from dlexp.config.composition import compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
 from dlexp.storage.untrusted import refuse_foreign_code
@@ -24,7 +25,10 @@ CHANGEABLE = (
     "data_dir",
 )
 
-Component = Mapping[str, Any]  # 'name', and the options of the builder of that name
+COMPONENTS: dict[str, type[Component]] = {
+    "dataset": Dataset,
+    **dict.fromkeys(("model", "optimizer", "scheduler", "loss", "regularizer", "demonstration"), Component),
+}
 
 
 def _inside_output_dir(name: str) -> None:
@@ -70,13 +74,13 @@ class Checkpoint:
 class Config:
     """Everything that decides a run; `conf/config.yaml` holds the defaults and says what each key means."""
 
-    dataset: Component
+    dataset: Dataset
     model: Component
     optimizer: Component
     scheduler: Component
     loss: Component
     regularizer: Component
-    identity: Component
+    demonstration: Component
     name: Annotated[str, _inside_output_dir]
     epochs: Natural
     batch_size: Count | Literal["full"]
@@ -104,13 +108,13 @@ class Config:
     reference: tuple[dict[str, Any], ...]
 
     @property
-    def works_out_identity(self) -> bool:
+    def is_demonstration(self) -> bool:
         """Whether something is to be proved, and nothing trained."""
-        return self.identity["name"] != "none"
+        return self.demonstration.name != "none"
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain dictionaries, lists and scalars, as `config.yaml` holds them."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {group: getattr(self, group).to_mapping() for group in COMPONENTS}
 
 
 def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config:
@@ -123,4 +127,5 @@ def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config
     if file is not None and not any(each.startswith("imports=") for each in overrides):
         refuse_foreign_code(composed["imports"], file)
     composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
-    return Config(**schema.bind(Config, composed, ""))
+    chosen = {group: kind.of(composed[group], group) for group, kind in COMPONENTS.items() if group in composed}
+    return Config(**schema.bind(Config, composed | chosen, ""))

@@ -7,15 +7,17 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from dlexp.config import schema
+from dlexp.config.component import Component
 from dlexp.errors import UserError, did_you_mean
 
 Product = TypeVar("Product")
+Chosen = TypeVar("Chosen", bound=Component)
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,12 @@ class Registry(Generic[Product]):
             )
         return found
 
-    def bind(self, options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
-        """Return `options` (with 'name') checked against the builder's signature, its defaults filled in."""
-        given = dict(options)
-        name = schema.check(str, given.pop("name", None), f"{self.group}.name")
-        return {"name": name, **schema.bind(self.find(name, imports), given, f"{self.group}.")}
+    def bind(self, chosen: Chosen, imports: Sequence[ModuleType] = ()) -> Chosen:
+        """Return the component with its options checked against the builder's signature, its defaults filled in."""
+        options = schema.bind(self.find(chosen.name, imports), chosen.options, f"{self.group}.")
+        return replace(chosen, options=options)
 
-    def bind_choice(self, choice: Any, imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
+    def bind_choice(self, choice: Any, imports: Sequence[ModuleType] = ()) -> Component:
         """Bind what is written as a name, or as one 'name: arguments', these being a mapping, a list or one value."""
         name, arguments = schema.name_and_arguments(choice, self.group)
         if not isinstance(arguments, dict):
@@ -51,14 +52,13 @@ class Registry(Generic[Product]):
             if len(values) > len(parameters):
                 raise UserError(f"{self.group}: {name} takes {len(parameters)} values, not {len(values)}.")
             arguments = dict(zip(parameters, values, strict=False))
-        return self.bind({"name": name, **arguments}, imports)
+        return self.bind(Component(name, arguments), imports)
 
-    def build(self, options: Mapping[str, Any], imports: Sequence[ModuleType] = (), **facts: Any) -> Product:
-        """Call the builder with bound `options` and the run's `facts`, of which it gets those it names."""
-        arguments = dict(options)
-        builder = self.find(arguments.pop("name"), imports)
+    def build(self, chosen: Component, imports: Sequence[ModuleType] = (), **facts: Any) -> Product:
+        """Call the builder with the bound options and the run's `facts`, of which it gets those it names."""
+        builder = self.find(chosen.name, imports)
         wanted = inspect.signature(builder).parameters
-        return builder(**arguments, **{name: fact for name, fact in facts.items() if name in wanted})
+        return builder(**chosen.options, **{name: fact for name, fact in facts.items() if name in wanted})
 
 
 def _builder(module: ModuleType, name: str) -> Any:

@@ -130,7 +130,7 @@ def build(choices: tuple[Any, ...], input_shape: tuple[int, ...]) -> Augmentatio
     changes = []
     for choice in choices:
         bound = AUGMENTATIONS.bind_choice(choice)
-        if bound["name"] == "rotate90" and input_shape[1] != input_shape[2]:
+        if bound.name == "rotate90" and input_shape[1] != input_shape[2]:
             raise UserError(
                 f"dataset.augmentation=rotate90 needs square images, not {input_shape[1]} × {input_shape[2]}."
             )

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from dlexp.config import schema
-from dlexp.data import store
+from dlexp.config.component import Dataset, Preparation
+from dlexp.data import augmentation, store
 from dlexp.data.datasets import DATASETS
 from dlexp.data.source import Samples, Source, verified
-from dlexp.data.splits import Preparation, split, statistics
+from dlexp.data.splits import split, statistics
 from dlexp.errors import UserError, did_you_mean
 
 
@@ -30,22 +30,20 @@ class Prepared:
     split_sha256: str
 
 
-def bind(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
-    """Check a dataset's keys: the builder's own and those of `Preparation`. Raises UserError."""
-    common = schema.configurable(Preparation)
-    own = DATASETS.find(schema.check(str, options.get("name"), "dataset.name"), imports)
-    for key in options:
-        if key not in {*common, *schema.configurable(own), "name"}:
-            raise UserError(f"There is no dataset.{key}.{did_you_mean(key, [*common, *schema.configurable(own)])}")
-    bound = DATASETS.bind({key: value for key, value in options.items() if key not in common}, imports)
-    return bound | schema.bind(Preparation, {k: v for k, v in options.items() if k in common}, "dataset.")
+def bind(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Dataset:
+    """Check a dataset's own options and its augmentations. Raises UserError."""
+    known = [*schema.configurable(Preparation), *schema.configurable(DATASETS.find(dataset.name, imports))]
+    for key in dataset.options:
+        if key not in known:
+            raise UserError(f"There is no dataset.{key}.{did_you_mean(key, known)}")
+    augmentation.check(dataset.preparation.augmentation)
+    return DATASETS.bind(dataset, imports)
 
 
-def source_of(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) -> Source:
-    """The facts of a dataset with bound `options`; reads nothing."""
-    common = schema.configurable(Preparation)
-    source = DATASETS.build({key: value for key, value in options.items() if key not in common}, imports)
-    if (positive := options["positive_class"]) is None:
+def source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
+    """The facts of a bound dataset; reads nothing."""
+    source = DATASETS.build(dataset, imports)
+    if (positive := dataset.preparation.positive_class) is None:
         return source
     if positive not in source.class_names:
         raise UserError(
@@ -54,21 +52,20 @@ def source_of(options: Mapping[str, Any], imports: Sequence[ModuleType] = ()) ->
     return dataclasses.replace(source, class_names=(f"not {positive}", positive))
 
 
-def sha256_of(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> str:
+def sha256_of(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()) -> str:
     """The hash of a dataset's samples, before any split; reads or fetches them, and raises, as `prepare` does."""
-    return store.read(options["name"], source_of({**options, "positive_class": None}, imports), data_dir)[1]
+    return store.read(dataset.name, DATASETS.build(dataset, imports), data_dir)[1]
 
 
-def prepare(options: Mapping[str, Any], data_dir: Path, imports: Sequence[ModuleType] = ()) -> Prepared:
-    """Read (or fetch), verify, split and measure a dataset with bound `options`.
+def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()) -> Prepared:
+    """Read (or fetch), verify, split and measure a bound dataset.
 
     Raises UserError for a split that the data cannot give, or a damaged file; JobError where it cannot be fetched.
     """
-    preparation = Preparation(**{key: options[key] for key in schema.configurable(Preparation)})
-    source = source_of(options, imports)
-    original = source_of({**options, "positive_class": None}, imports)
-    published, data_sha256 = store.read(options["name"], original, data_dir)
-    published = verified(options["name"], published, original)
+    preparation, source = dataset.preparation, source_of(dataset, imports)
+    original = DATASETS.build(dataset, imports)
+    published, data_sha256 = store.read(dataset.name, original, data_dir)
+    published = verified(dataset.name, published, original)
     if preparation.positive_class is not None:
         positive = original.class_names.index(preparation.positive_class)
         published = {k: Samples(x, (t == positive).astype(np.int64)) for k, (x, t) in published.items()}

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
 import numpy as np
 
+from dlexp.config.component import Preparation
 from dlexp.config.lazy import model_selection
-from dlexp.config.schema import Count, Fraction, Positive, Seed
-from dlexp.data.augmentation import check as check_augmentation
 from dlexp.data.source import Samples, Source, Splits
 from dlexp.errors import UserError
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """The keys that every dataset has beside its own: how it is split, cut and normalized."""
-
-    test_to_train_ratio: Positive | None = None
-    stratified: bool = True
-    split_seed: Seed = 0
-    validation_fraction: Fraction = 0.0
-    normalization: Literal["none", "unit", "standard", "given"] = "none"
-    mean: float | tuple[float, ...] | None = None
-    deviation: Positive | tuple[Positive, ...] | None = None
-    train_size: Count | None = None
-    test_size: Count | None = None
-    positive_class: str | None = None
-    augmentation: Annotated[tuple[Any, ...], check_augmentation] = ()
 
 
 def split(published: Splits, preparation: Preparation) -> tuple[dict[str, Samples], dict[str, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""Identities: exercises that prove something, each as two ways to the same numbers."""
+"""Demonstrations: exercises that prove something, each as two ways to the same numbers."""
 
 from dlexp.config.registry import Registry
 from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
@@ -16,8 +16,8 @@ def none() -> None:
     """Nothing to prove: the config is trained."""
 
 
-IDENTITIES: Registry[Demonstration | None] = Registry(
-    "identity",
+DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
+    "demonstration",
     {
         builder.__name__: builder
         for builder in (

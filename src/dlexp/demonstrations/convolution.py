@@ -103,7 +103,7 @@ def composed_convolution(
 
 def _check_kernel(kernel_size: int, length: int) -> None:
     if kernel_size > length:
-        raise UserError(f"identity.kernel_size={kernel_size} is larger than its input, {length} with padding.")
+        raise UserError(f"demonstration.kernel_size={kernel_size} is larger than its input, {length} with padding.")
 
 
 def _operations(layer: torch.nn.Module, images: torch.Tensor) -> int:

@@ -50,7 +50,7 @@ def layer_table(
     formulas: list[tuple[int, int, tuple[int, ...]]] = []
     for layer in named:
         before = formulas[-1][2] if formulas else tuple(input_shape)
-        formulas.append(_by_formula(*name_and_arguments(layer, "identity.layers"), before))
+        formulas.append(_by_formula(*name_and_arguments(layer, "demonstration.layers"), before))
     with torch.device("meta"):  # shapes only: an AlexNet's weights would take 240 MB and a second
         model = build(layers, input_shape=input_shape, num_outputs=classes)
         rows = summarize(model, input_shape)
@@ -75,8 +75,8 @@ def _by_formula(name: str, arguments: Any, shape: tuple[int, ...]) -> tuple[int,
     """Weights, biases and output shape of a layer."""
     if not (name in UNCHANGING or (name in FORMULAS and _only_numbers(name, arguments))):
         raise UserError(
-            f"identity.layers: there is no formula here for {name}: {arguments}. Known are {', '.join(FORMULAS)} with "
-            "whole numbers, and layers that keep the shape and have no parameters."
+            f"demonstration.layers: there is no formula for {name}: {arguments}. Known are {', '.join(FORMULAS)} "
+            "with whole numbers, and layers that keep the shape and have no parameters."
         )
     if name in UNCHANGING:
         return 0, 0, shape

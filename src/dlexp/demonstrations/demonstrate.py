@@ -1,23 +1,23 @@
-"""Works an identity out, and leaves a run directory with its two sides."""
+"""Demonstrates something with numbers, and leaves a run directory with the two sides of each statement."""
 
 import sys
 from pathlib import Path
 
 from dlexp.config.config import Config
 from dlexp.config.registry import import_modules
-from dlexp.demonstrations import IDENTITIES
+from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.errors import JobError
-from dlexp.runs.directory import IDENTITY, TRAJECTORIES, RunDirectory
+from dlexp.runs.directory import DEMONSTRATION, TRAJECTORIES, RunDirectory
 from dlexp.runs.provenance import config_sha256, origin
 
 
-def work_out(config: Config) -> RunDirectory:
-    """Compute both sides of a checked config's identity; write identity.csv, result.json, trajectories.csv.
+def demonstrate(config: Config) -> RunDirectory:
+    """Compute both sides of a checked config's statements; write demonstration.csv, result.json, trajectories.csv.
 
     Raises JobError, after everything is written, where sides differ by more than rounding.
     """
     imports = import_modules(config.imports)
-    demonstration = IDENTITIES.build(config.identity, imports)
+    demonstration = DEMONSTRATIONS.build(config.demonstration, imports)
     assert demonstration is not None, "the caller has looked"
     differences = [pair.difference for pair in demonstration.sides]  # before a directory is made
     run = RunDirectory.create(Path(config.output_dir), config.name)
@@ -28,7 +28,7 @@ def work_out(config: Config) -> RunDirectory:
         for pair in demonstration.sides:
             numbers = zip(*(side.tolist() for side in pair.numbers()), strict=True)
             rows += [(pair.statement, i, left, right, abs(left - right)) for i, (left, right) in enumerate(numbers)]
-        run.write_table(IDENTITY, ["statement", "index", "left", "right", "difference"], rows)
+        run.write_table(DEMONSTRATION, ["statement", "index", "left", "right", "difference"], rows)
         if demonstration.curves:
             points = [(name, *point) for name, curve in demonstration.curves.items() for point in curve.tolist()]
             run.write_table(TRAJECTORIES, ["curve", "x", "y"], points)
@@ -42,5 +42,5 @@ def work_out(config: Config) -> RunDirectory:
     for pair in wrong:
         print(f"{pair.statement}: the sides differ by {pair.difference:.2g}.", file=sys.stderr)
     if wrong:
-        raise JobError(f"{len(wrong)} of {len(sides)} statements do not hold: see {run.path / IDENTITY}.")
+        raise JobError(f"{len(wrong)} of {len(sides)} statements do not hold: see {run.path / DEMONSTRATION}.")
     return run

@@ -23,7 +23,7 @@ def early_stopping_is_l2(
     """
     values = np.array(eigenvalues)
     if learning_rate * values.max() >= 1:
-        raise UserError(f"identity.learning_rate={learning_rate} is too large for an eigenvalue of {values.max():g}.")
+        raise UserError(f"demonstration.learning_rate={learning_rate} is too large for eigenvalue {values.max():g}.")
     q = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     h, best = q @ np.diag(values) @ q.T, np.array(optimum)
 

@@ -1,4 +1,4 @@
-"""What an identity gives: two ways to the same numbers, and curves to be drawn."""
+"""What a demonstration gives: two ways to the same numbers, and curves to be drawn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """The sides of an identity; `curves` name points (n, 2) in the plane."""
+    """The sides of each statement; `curves` name points (n, 2) in the plane."""
 
     sides: Sequence[Sides]
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)

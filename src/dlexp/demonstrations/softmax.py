@@ -59,7 +59,7 @@ def several_labels(classes: Count = 6, labels_on: Count = 3) -> Demonstration:
     The binary ones are each least at 0.
     """
     if labels_on > classes:
-        raise UserError(f"identity.labels_on={labels_on} is more than identity.classes={classes}.")
+        raise UserError(f"demonstration.labels_on={labels_on} is more than demonstration.classes={classes}.")
     k = labels_on
     labels = (torch.arange(classes) < k).double()
 

@@ -109,10 +109,8 @@ def initialize(model: nn.Module, init: Initialization) -> None:
     with torch.no_grad():
         layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
         for bound in (for_weight, for_bias):
-            if bound["name"] == "explicit" and len(bound["values"]) > len(layers):
-                raise UserError(
-                    f"model.init has explicit values for {len(bound['values'])} layers; there are {len(layers)}."
-                )
+            if bound.name == "explicit" and (given := len(bound.options["values"])) > len(layers):
+                raise UserError(f"model.init has explicit values for {given} layers; there are {len(layers)}.")
         for number, layer in enumerate(layers):
             FOR_WEIGHT.build(for_weight, tensor=layer.weight, layer=number)
             if layer.bias is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def mlp(
-    hidden_sizes: tuple[Count, ...] = (),
+    hidden_sizes: tuple[Count, ...] = (16,),
     activation: Activation | tuple[Activation, ...] = "relu",
     batch_norm: bool = False,
     dropout: Fraction = 0.0,

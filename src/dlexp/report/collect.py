@@ -83,7 +83,7 @@ def _read(run: RunDirectory, facts: Facts) -> Facts:
     status = run.status()
     facts |= {"status": status["status"], "epoch": status["epoch"], "keys": run.keys()}
     facts |= {"error": str(status.get("error", "")), "name": str(facts["keys"].get("name", facts["name"]))}
-    if run.holds_identity:
+    if run.demonstration:
         return facts | {"sides": run.read_json("result.json")["sides"]}
     for name, table in (("curves", METRICS), ("steps", STEPS), ("evaluations", EVALUATIONS)):
         facts[name] = curves(run, table)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dlexp.errors import UserError
-from dlexp.runs.directory import IDENTITY, PREDICTIONS, TRACE, RunDirectory
+from dlexp.runs.directory import DEMONSTRATION, PREDICTIONS, TRACE, RunDirectory
 from dlexp.runs.formatting import table
 
 WIDTH = 12  # numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
@@ -78,10 +78,10 @@ def trace(run: RunDirectory) -> str:
     return "\n".join(lines[1:])
 
 
-def identity(run: RunDirectory) -> str:
-    """Return the two sides of each statement of identity.csv, their first numbers, and their largest difference."""
+def demonstration(run: RunDirectory) -> str:
+    """Return the two sides of each demonstrated statement, their first numbers, and their largest difference."""
     numbers: dict[str, list[tuple[str, str]]] = {}
-    for row in run.read_rows(IDENTITY):
+    for row in run.read_rows(run.demonstration or DEMONSTRATION):
         numbers.setdefault(row["statement"], []).append((_short(row["left"]), _short(row["right"])))
     rows = []
     for side in run.read_json("result.json")["sides"]:

@@ -20,7 +20,7 @@ METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
-IDENTITY, TRAJECTORIES = "identity.csv", "trajectories.csv"
+DEMONSTRATION, TRAJECTORIES = "demonstration.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
 FIRST = ("environment.json", "config.yaml")  # what is written before a directory is a run
 LARGEST = 1e300  # of a figure that something can be reckoned with; NaN is not within it either
@@ -93,9 +93,8 @@ class RunDirectory:
 
     def keys(self) -> dict[str, Any]:
         """Return the config as flat keys (see `flat`), and each component's name under its group too."""
-        config = self.read_config()
-        names = {group: value["name"] for group, value in config.items() if isinstance(value, dict) and "name" in value}
-        return {**flat(config), **names}
+        keys = flat(self.read_config())
+        return keys | {key.removesuffix(".name"): name for key, name in keys.items() if key.endswith(".name")}
 
     def figures(self) -> dict[str, Any]:
         """Return result.json's final metrics as `split/name`, with what they cost, as far as they are numbers.
@@ -111,9 +110,9 @@ class RunDirectory:
         return {k: v for k, v in figures.items() if isinstance(v, int | float) and -LARGEST < v < LARGEST}
 
     @property
-    def holds_identity(self) -> bool:
-        """Whether an identity was worked out here, and nothing trained."""
-        return (self.path / IDENTITY).exists()
+    def demonstration(self) -> str | None:
+        """The table of what was demonstrated here; None if something was trained. Version 0.1.0 wrote identity.csv."""
+        return next((name for name in (DEMONSTRATION, "identity.csv") if (self.path / name).exists()), None)
 
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
         """Write strict JSON, sealed with the SHA-256 of its content: a number that is not finite becomes null."""

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dlexp.config.renamed import renamed
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return aligned columns, numbers to the right, words to the left."""
@@ -36,9 +38,9 @@ def label(value: Any) -> str:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a config as dotted keys: those of its groups one level down; what is nested deeper stays as it is."""
+    """Return a config as dotted keys, by today's names: those of its groups one level down; deeper ones stay nested."""
     keys: dict[str, Any] = {}
-    for key, value in config.items():
+    for key, value in (config if prefix else renamed(config)).items():
         if isinstance(value, Mapping) and not prefix:
             keys |= flat(value, f"{prefix}{key}.")
         else:

@@ -65,7 +65,7 @@ def _cost(task: Task, folder: str) -> Cost:
 
 def _cut(config: Config, sizes: dict[str, int], batch: int) -> list[str]:
     """Fewer samples for the probe, where there are many and nobody minds which."""
-    if config.dataset["name"] == "inline" or sizes["train"] <= 2 * BATCHES * batch:
+    if config.dataset.name == "inline" or sizes["train"] <= 2 * BATCHES * batch:
         return []
     classes = 1000  # a stratified cut needs one of each at least; no dataset here has more
     train = max(BATCHES * batch, min(classes, sizes["train"] // 2))

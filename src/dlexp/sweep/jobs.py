@@ -94,7 +94,7 @@ def refuse_misfits(jobs: Sequence[Sequence[str]]) -> None:
     """Build the jobs of these overrides without training them; raise UserError for the first that does not fit."""
     for overrides in jobs:
         config = check(load_config(overrides))
-        if not config.works_out_identity:
+        if not config.is_demonstration:
             build(config)
 
 
@@ -114,8 +114,8 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
     if config.imports not in hashes:
         hashes[config.imports] = code_sha256(imports)
     data_sha256 = ""
-    if not config.works_out_identity:
-        name = repr((sorted(config.dataset.items(), key=str), config.data_dir))
+    if not config.is_demonstration:
+        name = repr((config.dataset, config.data_dir))
         if name not in hashes:
             hashes[name] = data.sha256_of(config.dataset, Path(config.data_dir), imports)
         data_sha256 = hashes[name]

@@ -86,7 +86,7 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
     """
     fixed = [each for each in overrides if not _is_open(each)]
     config = check(load_config(fixed))
-    if config.dataset["validation_fraction"] == 0:
+    if config.dataset.preparation.validation_fraction == 0:
         raise UserError("A study chooses by the validation split: set dataset.validation_fraction=0.1, say.")
     folder = Path(config.output_dir) / config.name
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from dlexp.config.registry import Registry, import_modules
 from dlexp.data import augmentation
 from dlexp.data import preparation as data
 from dlexp.data.batches import Batches
-from dlexp.demonstrations import IDENTITIES
+from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.errors import UserError
 from dlexp.models import MODELS
 from dlexp.runs.provenance import weights_sha256
@@ -46,7 +46,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "scheduler": SCHEDULERS,
     "loss": LOSSES,
     "regularizer": REGULARIZERS,
-    "identity": IDENTITIES,
+    "demonstration": DEMONSTRATIONS,
 }
 
 
@@ -61,7 +61,7 @@ def check(config: Config) -> Config:
         diagnostics.DIAGNOSTICS.bind_choice(choice, imports)
     for choice in config.sinks:
         SINKS.bind_choice(choice, imports)
-    if config.early_stopping.patience is not None and checked.dataset["validation_fraction"] == 0:
+    if config.early_stopping.patience is not None and checked.dataset.preparation.validation_fraction == 0:
         raise UserError(
             "early_stopping.patience needs a validation split to look at: set dataset.validation_fraction=0.1, say."
         )
@@ -79,7 +79,7 @@ def build(config: Config) -> Job:
     imports = import_modules(config.imports)
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
-    augment = augmentation.build(config.dataset["augmentation"], prepared.source.input_shape)
+    augment = augmentation.build(config.dataset.preparation.augmentation, prepared.source.input_shape)
     batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, dtype_of(config), augment)
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
@@ -94,7 +94,7 @@ def build(config: Config) -> Job:
     try:
         optimizer = OPTIMIZERS.build(config.optimizer, imports, parameters=parameters)
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"optimizer={config.optimizer['name']} cannot be made: {error}") from error
+        raise UserError(f"optimizer={config.optimizer.name} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
     measured = metrics.build(config.metrics, prepared.source.kind, imports)
     schedule = SCHEDULERS.build(

@@ -75,7 +75,7 @@ def _numbers_of_a_step(job: Job) -> int:
 
 def _check_targets(job: Job) -> None:
     """Refuse a loss that is for other targets than the dataset's, or a monitor that there will not be."""
-    source, loss = job.source, job.config.loss["name"]
+    source, loss = job.source, job.config.loss.name
     kind: Targets = source.kind
     if kind not in job.loss.takes:
         fitting = {
@@ -84,7 +84,7 @@ def _check_targets(job: Job) -> None:
             "nothing": "output_matching",
         }
         raise UserError(
-            f"loss={loss} is not for dataset={job.config.dataset['name']}, whose targets are {kind}: take "
+            f"loss={loss} is not for dataset={job.config.dataset.name}, whose targets are {kind}: take "
             f"loss={fitting[kind]}."
         )
     if job.loss.one_node and len(source.class_names) != 2:
@@ -107,18 +107,18 @@ def _check_pairs(job: Job) -> None:
     if job.loss.takes != ("nothing",):
         return
     cutting = ("test_to_train_ratio", "validation_fraction", "train_size", "test_size")
-    if cuts := [key for key in cutting if job.config.dataset[key]]:
-        raise UserError(f"dataset.{cuts[0]} would tear pairs apart, which loss={job.config.loss['name']} compares.")
+    if cuts := [key for key in cutting if getattr(job.config.dataset.preparation, key)]:
+        raise UserError(f"dataset.{cuts[0]} would tear pairs apart, which loss={job.config.loss.name} compares.")
     sizes = [job.batch_size, *(job.batches.size(split) for split in job.batches.splits)]
     if any(size % 2 for size in sizes) or (job.config.shuffle and job.steps_per_epoch > 1):
         raise UserError(
-            f"loss={job.config.loss['name']} compares pairs of consecutive samples: it needs shuffle=false, and "
+            f"loss={job.config.loss.name} compares pairs of consecutive samples: it needs shuffle=false, and "
             "an even batch_size and number of samples."
         )
 
 
 def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
-    loss, source = job.config.loss["name"], job.source
+    loss, source = job.config.loss.name, job.source
     wanted = 1 if job.loss.one_node else len(source.class_names or source.value_names)
     if wanted and outputs.shape != (samples, wanted):
         there_are = f"the dataset has {wanted} {'classes' if source.class_names else 'values'}"

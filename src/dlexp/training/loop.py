@@ -13,7 +13,7 @@ from dlexp.config.config import Config
 from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
 from dlexp.data.batches import shuffled
-from dlexp.demonstrations.demonstrate import work_out
+from dlexp.demonstrations.demonstrate import demonstrate
 from dlexp.runs.directory import METRICS, RunDirectory
 from dlexp.runs.provenance import config_sha256, environment
 from dlexp.training import diagnostics
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 def work_of(config: Config) -> Callable[[Config], RunDirectory]:
-    """Return what does a config's work: `train`, or `work_out` for a demonstration."""
-    return work_out if config.works_out_identity else train
+    """Return what does a config's work: `train`, or `demonstrate` for a demonstration."""
+    return demonstrate if config.is_demonstration else train
 
 
 def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:

@@ -27,8 +27,8 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
         overrides = [*overrides, "stop_at=null"]
     kept = run.read_config()  # raises where it is not as it was written
     config = check(load_config(overrides, file=run.path / "config.yaml"))
-    if config.works_out_identity:
-        raise UserError(f"{run.path} worked out an identity: there is nothing to go on with.")
+    if config.is_demonstration:
+        raise UserError(f"{run.path} demonstrated something, and trained nothing: there is nothing to go on with.")
     if list(config.imports) != kept.get("imports"):
         raise UserError(f"imports={list(config.imports)}: a resumed run stays the same experiment, with the same code.")
     done = run.status().get("epoch", 0)

@@ -171,7 +171,7 @@ class Session:
         job = self.job
         job.model.load_state_dict(state["model"])
         _refuse_other_kinds(job.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
-        if job.config.optimizer["name"] in OPTIMIZERS.builders:  # of a user's own, nobody knows the shapes
+        if job.config.optimizer.name in OPTIMIZERS.builders:  # of a user's own, nobody knows the shapes
             weights = [weight for group in job.optimizer.param_groups for weight in group["params"]]
             for number, moments in state["optimizer"]["state"].items():
                 if any(m.dim() and m.shape != weights[number].shape for m in moments.values() if torch.is_tensor(m)):

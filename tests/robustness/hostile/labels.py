@@ -114,7 +114,8 @@ def places(html: str) -> dict[str, Make]:
         "a class": table("confusion_matrix.csv", f"{header}a,1,2\nb,3,4\n"),
         "a column": table("metrics.csv", f"epoch,step,train/{CANARY}<script>,lr\n1,1,0.5,1\n"),
         "a reference": configured(reference=[{"test/accuracy": html}]),
-        "an identity": both(write(f"{RUN}/identity.csv", f"statement,index,left,right,difference\n{CANARY},0,1,1,0\n"),
+        "a demonstration": both(write(f"{RUN}/demonstration.csv",
+                                      f"statement,index,left,right,difference\n{CANARY},0,1,1,0\n"),
                             write(f"{RUN}/result.json", json.dumps(
                                 {"status": "finished", "sides": [{"statement": html, "difference": 0}]}))),
         "a folder's name": moved(html),
@@ -143,6 +144,6 @@ def attacks() -> list[Attack]:
         for html in (HTML[i % len(HTML)], HTML[(i + 3) % len(HTML)]):
             found.append(Attack(f"HTML in {place}: {html}", (["report"],), places(html)[place], codes=(0,), look=live))
     together = [places(html) for html in HTML]
-    names = [each for each in places("") if each not in ("an identity", "a folder's name")]
+    names = [each for each in places("") if each not in ("a demonstration", "a folder's name")]
     steps = [together[i % len(HTML)][name] for i, name in enumerate(names)]
     return [*found, Attack("HTML everywhere", (["report"],), both(*steps), codes=(0,), look=live)]

@@ -45,7 +45,7 @@ def attacks() -> list[Attack]:
         *(Attack(f"run's name {what}", (*READ, ["train", "--config", f"{RUN}/config.yaml"]),
                  configured(name=NAMES[what]), codes=(0, 2)) for what in ("up", "of a NUL", "of two lines")),
     ]  # fmt: skip
-    for group in ("dataset", "model", "optimizer", "identity", "experiment", "loss"):
+    for group in ("dataset", "model", "optimizer", "demonstration", "experiment", "loss"):
         values = ("../../../outside/x", "/etc/passwd", "x/../../y", "../conf/model/mlp")
         found.append(Attack(f"{group} elsewhere", tuple(["train", f"{group}={value}"] for value in values)))
         named = (["train", f"++{group}.name=../../outside/x"],)

@@ -9,7 +9,7 @@ from dlexp.errors import UserError, did_you_mean
 
 
 def inline(
-    inputs: tuple[Any, ...] = ((0, 0), (0, 1), (1, 0), (1, 1)),
+    inputs: tuple[Any, ...] = ([0, 0], [0, 1], [1, 0], [1, 1]),
     targets: tuple[Any, ...] | None = (0, 1, 1, 0),
     class_names: tuple[str, ...] | None = ("0", "1"),
     test_inputs: tuple[Any, ...] | None = None,

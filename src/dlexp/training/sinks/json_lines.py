@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dlexp.storage.sealed import strict
+from dlexp.runs.formatting import strict
 from dlexp.training.sinks.sink import Sink
 
 
