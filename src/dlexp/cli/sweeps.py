@@ -14,7 +14,7 @@ from dlexp.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from dlexp.sweep.jobs import Task
-    from dlexp.sweep.progress import Answer
+    from dlexp.sweep.messages import Ended
 
 MANY = 50  # combinations take some 60 ms each to be composed and checked
 STATES = {
@@ -40,7 +40,7 @@ def sweep(
     `retry_failed` runs those that failed and no others, `fresh` all of them anew, `dry_run` none.
     """
     from dlexp.sweep.expansion import varied
-    from dlexp.sweep.jobs import tasks
+    from dlexp.sweep.jobs import observed_otherwise, tasks
     from dlexp.sweep.progress import is_done
 
     plugins = of_plugins(overrides)
@@ -57,6 +57,12 @@ def sweep(
     wanted = ("failed",) if retry_failed else ("missing", "shorter", "interrupted", "failed")
     todo = [task for task in everything if task.state in wanted]
     print(_counted(everything), flush=True)
+    for had, count in observed_otherwise(everything).items():
+        print(
+            f"{count} done job{'s' * (count != 1)} {'were' if count != 1 else 'was'} run with {had}: "
+            "--fresh trains them anew.",
+            file=sys.stderr,
+        )
     for task in everything if dry_run else ():
         print(f"  {task.state:11}  {names[task.key]}  {task.run.path if task.run else ''}".rstrip())
     if dry_run:
@@ -66,11 +72,11 @@ def sweep(
         print("Stopped. The same command goes on.")
         return 128 + signal
     done = {task.key: task.run for task in everything if task.state == "done" and task.run}
-    done |= {key: RunDirectory(Path(answer["run"])) for key, answer in answers.items() if is_done(answer)}
+    done |= {key: RunDirectory(Path(answer.run)) for key, answer in answers.items() if is_done(answer) and answer.run}
     _conclude_sweep([(settings[task.key], done[task.key]) for task in everything if task.key in done])
     running = sum(task.state == "running" for task in everything)
-    running += sum(answer["status"] == "running" for answer in answers.values())
-    stopped = sum(bool(answer.get("signal")) for answer in answers.values())
+    running += sum(answer.status == "running" for answer in answers.values())
+    stopped = sum(bool(answer.signal) for answer in answers.values())
     for count, what in (
         (len(todo) - len(answers), "not started, as one failed"),
         (running, "run by another process"),
@@ -78,13 +84,13 @@ def sweep(
     ):
         if count:
             print(f"{_jobs(count)} {what}.", file=sys.stderr)
-    codes = {answer["exit_code"] for answer in answers.values() if answer["status"] == "failed"}
+    codes = {answer.exit_code for answer in answers.values() if answer.status == "failed"}
     return min(codes, default=JobError.exit_code if stopped else 0)
 
 
 def _run(
     todo: "Sequence[Task]", plugins: Sequence[str], names: Mapping[str, str], *, fresh: bool, fail_fast: bool
-) -> "tuple[dict[str, Answer], int | None]":
+) -> "tuple[dict[str, Ended], int | None]":
     """Run the tasks in processes of this machine, or by the launcher that was asked for; show them as they end."""
     from dlexp.sweep.pool import supervise
     from dlexp.sweep.progress import LiveTable

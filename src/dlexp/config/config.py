@@ -9,21 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dlexp.config import schema
-from dlexp.config.composition import compose, overridden
+from dlexp.config.composition import Choices, compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
 from dlexp.errors import UserError
-
-# What may change when a run goes on: where and how far it runs, not what it is.
-CHANGEABLE = (
-    "epochs",
-    "stop_at",
-    "device",
-    "threads",
-    "jobs",
-    "checkpoint.every_seconds",
-    "checkpoint.every_epochs",
-    "data_dir",
-)
 
 Component = Mapping[str, Any]  # 'name', and the options of the builder of that name
 
@@ -128,13 +116,14 @@ def _refuse_foreign_code(imports: Any, file: Path) -> None:
             )
 
 
-def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config:
+def load_config(overrides: Sequence[str], *, file: Path | None = None, choices: Choices | None = None) -> Config:
     """Compose the config that `overrides` (Hydra's grammar) ask for, from the groups or from a saved `file`.
 
+    `choices` remembers, for other calls, what is composed only to check keys.
     The groups are dlexp's own and those in `./conf`. Options of components are not checked here: `build.check` does.
     Raises UserError naming the key that is wrong, and what it may have been meant to be.
     """
-    composed = compose(overrides) if file is None else overridden(file, overrides)
+    composed = compose(overrides, choices) if file is None else overridden(file, overrides)
     if file is not None and not any(each.startswith("imports=") for each in overrides):
         _refuse_foreign_code(composed["imports"], file)
     composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
