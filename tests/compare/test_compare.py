@@ -254,6 +254,7 @@ def test_two_factors_have_main_effects_and_a_best_combination() -> None:
         ({}, {"split_sha256": "other"}, "split_sha256"),
         ({}, {"data_sha256": "other"}, "data_sha256"),
         ({}, {"code_sha256": "other"}, "code_sha256"),
+        ({}, {"numerics": "2"}, "numerics"),
         ({}, {"torch": "2.8"}, "torch: relu has same, tanh has 2.8"),
         ({}, {"threads": "2"}, "threads"),
     ],

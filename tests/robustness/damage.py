@@ -19,7 +19,7 @@ from dlexp.config.config import load_config
 from dlexp.errors import UserError
 from dlexp.report import collect
 from dlexp.runs.directory import CONFUSION, EVALUATIONS, GRADIENTS, METRICS, STEPS, RunDirectory
-from dlexp.runs.provenance import config_sha256
+from dlexp.runs.provenance import config_hashes
 from dlexp.training import checkpoint
 from dlexp.training.build import build, check
 from dlexp.training.resume import check_same_ground, resumed_config
@@ -78,13 +78,13 @@ def of_checkpoints(run: RunDirectory, every: int) -> Iterator[Trial]:
 
 def of_tables(run: RunDirectory, every: int) -> Iterator[Trial]:
     """A table is damaged: of the checkpoints only one may be taken whose rows are as they were."""
-    job, experiment = build(check(load_config([], file=run.path / "config.yaml"))), config_sha256(run.read_config())
+    job, hashes = build(check(load_config([], file=run.path / "config.yaml"))), config_hashes(run.read_config())
     newest = checkpoint.load(run.checkpoints()[0])
     last, whole = newest["progress"]["step"], {name: (run.path / name).read_bytes() for name in newest["lengths"]}
 
     def wrong(name: str) -> str:
         try:
-            session = Session(job, run, experiment)
+            session = Session(job, run, hashes)
         except UserError as error:
             return "" if name in str(error) else str(error)
         for table in session.tables.values():

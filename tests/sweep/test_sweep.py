@@ -176,6 +176,7 @@ def test_a_job_that_was_stopped_from_outside_is_not_done(capsys: pytest.CaptureF
     [
         (["device=cuda,cpu"], "a job is the same job wherever"),
         (["output_dir=a,b"], "a job is the same job wherever"),
+        (["log_units=true,false"], "a job is the same job wherever"),
         (["optimizer=glob(*)"], "glob is not supported"),
         (["model.hidden_sizes=[16],choice([8],[9])"], "model.hidden_sizes"),
     ],
@@ -218,6 +219,9 @@ def test_another_config_data_or_code_is_another_job(monkeypatch: pytest.MonkeyPa
     assert key != tasks.job_key(check(load_config(["seed=1"])), {})
     assert key != tasks.job_key(check(load_config(["dataset.split_seed=1"])), {})
     monkeypatch.setattr(tasks, "code_sha256", lambda imports: "edited")
+    assert key != tasks.job_key(config, {})
+    monkeypatch.undo()
+    monkeypatch.setattr(tasks, "NUMERICS_VERSION", 0)
     assert key != tasks.job_key(config, {})
     monkeypatch.undo()
     monkeypatch.setattr(tasks.data, "sha256_of", lambda *_: "other data")

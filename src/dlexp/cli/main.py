@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dlexp.cli.verbs import VERBS, verb
+from dlexp.cli.verbs import VERBS, purpose, verb
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
 from dlexp.training.signals import Interruption
 
@@ -55,7 +55,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _overview() -> str:
-    verbs = "\n".join(f"  {name:9} {(verb(name).__doc__ or '').splitlines()[0]}" for name in VERBS)
+    verbs = "\n".join(f"  {name:9} {purpose(name)}" for name in VERBS)
     return f"""  dlexp train                                  # Iris, two seconds, no download
   dlexp train model=cifar_cnn optimizer=sgd
   dlexp resume RUN

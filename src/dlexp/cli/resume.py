@@ -19,7 +19,7 @@ def resume(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(resume)
     parser.add_argument("run", type=Path, help="the run directory")
-    parser.add_argument("overrides", nargs="*", help="epochs=, stop_at=, device=, threads=, checkpoint.…=, data_dir=")
+    parser.add_argument("overrides", nargs="*", help="epochs=, device= and others that change no bits")
     options = parser.parse_intermixed_args(arguments)
 
     run = Run(options.run)

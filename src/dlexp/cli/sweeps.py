@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.config.composition import of_plugins
 from dlexp.config.config import Config
+from dlexp.config.lazy import torch
 from dlexp.errors import JobError, UserError
+from dlexp.report import figures, sweeps, text
 from dlexp.runs.directory import RunDirectory
+from dlexp.runs.formatting import label, table
+from dlexp.sweep.cost import costs
+from dlexp.sweep.expansion import expand, varied
+from dlexp.sweep.jobs import observed_otherwise, one_of_each_kind, refuse_misfits, tasks
+from dlexp.sweep.launchers import launch, study
+from dlexp.sweep.pool import supervise
+from dlexp.sweep.progress import LiveTable, is_done
 
 if TYPE_CHECKING:
     from dlexp.sweep.jobs import Task
-    from dlexp.sweep.progress import Answer
+    from dlexp.sweep.messages import Ended
 
 MANY = 50  # combinations take some 60 ms each to be composed and checked
 STATES = {
@@ -39,16 +48,9 @@ def sweep(
 
     `retry_failed` runs those that failed and no others, `fresh` all of them anew, `dry_run` none.
     """
-    from dlexp.sweep.expansion import varied
-    from dlexp.sweep.jobs import tasks
-    from dlexp.sweep.progress import is_done
-
     plugins = of_plugins(overrides)
     overrides = [each for each in overrides if each not in plugins]
     if any(each.startswith("hydra/sweeper") for each in plugins):
-        from dlexp.report import figures
-        from dlexp.sweep.launchers import study
-
         study(overrides, plugins, figures.draw)
         return 0
     everything = tasks(_jobs_of(overrides), fresh=fresh)
@@ -57,6 +59,12 @@ def sweep(
     wanted = ("failed",) if retry_failed else ("missing", "shorter", "interrupted", "failed")
     todo = [task for task in everything if task.state in wanted]
     print(_counted(everything), flush=True)
+    for had, count in observed_otherwise(everything).items():
+        print(
+            f"{count} done job{'s' * (count != 1)} {'were' if count != 1 else 'was'} run with {had}: "
+            "--fresh trains them anew.",
+            file=sys.stderr,
+        )
     for task in everything if dry_run else ():
         print(f"  {task.state:11}  {names[task.key]}  {task.run.path if task.run else ''}".rstrip())
     if dry_run:
@@ -66,11 +74,11 @@ def sweep(
         print("Stopped. The same command goes on.")
         return 128 + signal
     done = {task.key: task.run for task in everything if task.state == "done" and task.run}
-    done |= {key: RunDirectory(Path(answer["run"])) for key, answer in answers.items() if is_done(answer)}
+    done |= {key: RunDirectory(Path(answer.run)) for key, answer in answers.items() if is_done(answer) and answer.run}
     _conclude_sweep([(settings[task.key], done[task.key]) for task in everything if task.key in done])
     running = sum(task.state == "running" for task in everything)
-    running += sum(answer["status"] == "running" for answer in answers.values())
-    stopped = sum(bool(answer.get("signal")) for answer in answers.values())
+    running += sum(answer.status == "running" for answer in answers.values())
+    stopped = sum(bool(answer.signal) for answer in answers.values())
     for count, what in (
         (len(todo) - len(answers), "not started, as one failed"),
         (running, "run by another process"),
@@ -78,17 +86,14 @@ def sweep(
     ):
         if count:
             print(f"{_jobs(count)} {what}.", file=sys.stderr)
-    codes = {answer["exit_code"] for answer in answers.values() if answer["status"] == "failed"}
+    codes = {answer.exit_code for answer in answers.values() if answer.status == "failed"}
     return min(codes, default=JobError.exit_code if stopped else 0)
 
 
 def _run(
     todo: "Sequence[Task]", plugins: Sequence[str], names: Mapping[str, str], *, fresh: bool, fail_fast: bool
-) -> "tuple[dict[str, Answer], int | None]":
+) -> "tuple[dict[str, Ended], int | None]":
     """Run the tasks in processes of this machine, or by the launcher that was asked for; show them as they end."""
-    from dlexp.sweep.pool import supervise
-    from dlexp.sweep.progress import LiveTable
-
     if not plugins or not todo:
         devices = _devices(todo[0].config) if todo else []
         live = LiveTable(names, len(todo), len(devices))
@@ -96,10 +101,6 @@ def _run(
             return supervise(todo, devices, live, fresh=fresh, fail_fast=fail_fast)
         finally:
             live.close()
-
-    from dlexp.report import figures
-    from dlexp.sweep.jobs import one_of_each_kind, refuse_misfits
-    from dlexp.sweep.launchers import launch
 
     refuse_misfits(one_of_each_kind(todo))
     live = LiveTable(names, len(todo))
@@ -111,11 +112,6 @@ def _run(
 
 def plan(overrides: Sequence[str]) -> int:
     """Say how many jobs there are to run, and what each and all of them will take, from a few measured batches."""
-    from dlexp.runs.formatting import table
-    from dlexp.sweep.cost import costs
-    from dlexp.sweep.expansion import varied
-    from dlexp.sweep.jobs import tasks
-
     everything = tasks(_jobs_of(overrides))
     todo = [task for task in everything if task.state not in ("done", "running")]
     trained = [task for task in todo if not task.config.is_demonstration]
@@ -139,8 +135,6 @@ def plan(overrides: Sequence[str]) -> int:
 
 
 def _jobs_of(overrides: Sequence[str]) -> list[list[str]]:
-    from dlexp.sweep.expansion import expand
-
     jobs = expand(overrides)
     if len(jobs) >= MANY:
         print(f"Checking {len(jobs)} combinations, before any runs.", file=sys.stderr, flush=True)
@@ -166,8 +160,6 @@ def _devices(config: Config) -> list[str | None]:
     """Where the jobs of a sweep run side by side: one on each GPU, or as many on the CPU as it has cores for."""
     gpus = 0
     if config.device in ("auto", "cuda") and Path("/dev/nvidia0").exists():
-        import torch
-
         gpus = torch.cuda.device_count()
     cores = len(os.sched_getaffinity(0)) // (config.threads if isinstance(config.threads, int) else 1)
     jobs = config.jobs if config.jobs != "auto" else gpus or max(1, min(cores, 8))
@@ -175,15 +167,11 @@ def _devices(config: Config) -> list[str | None]:
 
 
 def _settings(varied: Mapping[str, Any]) -> str:
-    from dlexp.runs.formatting import label
-
     return " ".join(f"{key}={label(value)}" for key, value in varied.items())
 
 
 def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> None:
     """Print what is to be read of each run, a line for all, and draw what is to be seen of them together."""
-    from dlexp.report import figures, sweeps, text
-
     whole = [(varied, run) for varied, run in runs if run.has_result()]
     if len(whole) < len(runs):
         print(f"{_jobs(len(runs) - len(whole))} left no whole result.json.", file=sys.stderr)
@@ -205,8 +193,6 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
 
 def conclude(run: RunDirectory) -> int:
     """Draw and print what a run came to; a signal wanted it to end at once."""
-    from dlexp.report import figures, text
-
     status = run.status()
     if signal := status.get("signal"):
         print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: dlexp resume {run.path}")

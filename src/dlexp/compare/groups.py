@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlexp.components.metrics import known_directions
+from dlexp.config.keys import makes_a_difference
 from dlexp.errors import UserError, did_you_mean
 from dlexp.runs.directory import RunDirectory
 from dlexp.runs.formatting import flat, label
 
-# Keys of a config that say where a run lies and how it was watched, not what it is.
-FREE = (
-    *("name", "data_dir", "output_dir", "reference", "stop_at", "jobs", "imports", "trace_steps", "log_every_n_steps"),
-    *("log_gradients", "log_units", "evaluate_every_n_steps", "checkpoint.every_seconds", "checkpoint.every_epochs"),
+GROUND = (
+    *("data_sha256", "split_sha256", "numerics", "code_sha256"),
+    *("torch", "numpy", "processor", "device_name", "threads"),
 )
-GROUND = ("data_sha256", "split_sha256", "code_sha256", "torch", "numpy", "processor", "device_name", "threads")
 WEIGHTS = "initial_weights_sha256"
 SEED = "seed"
 Setting = tuple[Any, ...]  # the factors' values, as they can be compared and hashed
@@ -55,8 +54,8 @@ def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
         if each is None:
             unfinished += 1
             continue
-        deciding = sorted((key, repr(value)) for key, value in each.keys.items() if key not in FREE)
-        identity = repr(deciding) + str(each.ground["code_sha256"])
+        deciding = sorted((key, repr(value)) for key, value in each.keys.items() if makes_a_difference(key))
+        identity = repr((deciding, each.ground["numerics"], each.ground["code_sha256"]))
         if identity in found:
             notes.append(f"{found[identity].path} is left out: {each.path} is the same job, run anew.")
         found[identity] = each
@@ -125,7 +124,8 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
 def _varying(everything: Sequence[Record], factors: Sequence[str]) -> dict[str, dict[Setting, set[Any]]]:
     """Each key that is not the same everywhere, with its values in each group."""
     groups = _grouped(everything, factors)
-    keys = dict.fromkeys(key for record in everything for key in record.keys if key not in (*FREE, *factors))
+    known = dict.fromkeys(key for record in everything for key in record.keys)
+    keys = [key for key in known if makes_a_difference(key) and key not in factors]
     values = {key: {s: {_frozen(r.keys.get(key)) for r in rs} for s, rs in groups.items()} for key in keys}
     return {key: each for key, each in values.items() if len(set().union(*each.values())) > 1}
 

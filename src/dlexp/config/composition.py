@@ -30,14 +30,18 @@ _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweepe
 # that is none; RecursionError: nested too deeply.
 _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
 STORED_PATHS = ("data_dir", "output_dir")
+Choices = dict[tuple[str, ...], Any]  # choices of groups, as typed → what they alone compose to
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
+def compose(overrides: Sequence[str], choices: Choices | None = None) -> dict[str, Any]:
     """Return what `overrides` (Hydra's grammar) make of dlexp's groups and those in `./conf`, resolved.
 
+    `choices` remembers, for other calls, what is composed only to check keys.
     Raises UserError naming the key or option that is wrong.
     """
-    return _resolved(_composed([_single(override) for override in parse(overrides)]))
+    return _resolved(
+        _composed([_single(override) for override in parse(overrides)], {} if choices is None else choices)
+    )
 
 
 def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
 def grid(overrides: Sequence[str]) -> dict[str, str]:
     """Return the grid that an experiment declares in `hydra.sweeper.params`: key → comma-separated values."""
-    composed = _composed([_single(override) for override in parse(overrides)], with_hydra=True)
+    composed = _composed([_single(override) for override in parse(overrides)], {}, with_hydra=True)
     params = _resolved(composed.hydra.sweeper.params or OmegaConf.create({}))
     return {str(key): str(value) for key, value in params.items()}
 
@@ -188,7 +192,7 @@ def _single(override: Override) -> Override:
     return override
 
 
-def _composed(parsed: list[Override], *, with_hydra: bool = False) -> DictConfig:
+def _composed(parsed: list[Override], known: Choices, *, with_hydra: bool = False) -> DictConfig:
     search = search_path()
     choices = [override for override in parsed if override.key_or_group in GROUPS]
     for choice in choices:
@@ -196,8 +200,10 @@ def _composed(parsed: list[Override], *, with_hydra: bool = False) -> DictConfig
     try:
         with initialized():
             if len(choices) < len(parsed):
-                chosen = hydra.compose("config", search + [text(choice) for choice in choices])
-                _check_keys([o for o in parsed if o not in choices], OmegaConf.to_container(chosen, resolve=False))
+                chosen = tuple(text(choice) for choice in choices)
+                if chosen not in known:
+                    known[chosen] = OmegaConf.to_container(hydra.compose("config", [*search, *chosen]), resolve=False)
+                _check_keys([o for o in parsed if o not in choices], known[chosen])
             everything = search + [text(override) for override in parsed]
             return hydra.compose("config", everything, return_hydra_config=with_hydra)
     except _COMPOSING as error:

@@ -2,28 +2,16 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dlexp.config import schema
 from dlexp.config.component import Component, Dataset
-from dlexp.config.composition import compose, overridden
+from dlexp.config.composition import Choices, compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
 from dlexp.storage.untrusted import refuse_foreign_code
-
-# What may change when a run goes on: where and how far it runs, not what it is.
-CHANGEABLE = (
-    "epochs",
-    "stop_at",
-    "device",
-    "threads",
-    "jobs",
-    "checkpoint.every_seconds",
-    "checkpoint.every_epochs",
-    "data_dir",
-)
 
 COMPONENTS: dict[str, type[Component]] = {
     "dataset": Dataset,
@@ -117,15 +105,21 @@ class Config:
         return dataclasses.asdict(self) | {group: getattr(self, group).to_mapping() for group in COMPONENTS}
 
 
-def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config:
+def load_config(overrides: Sequence[str], *, file: Path | None = None, choices: Choices | None = None) -> Config:
     """Compose the config that `overrides` (Hydra's grammar) ask for, from the groups or from a saved `file`.
 
+    `choices` remembers, for other calls, what is composed only to check keys.
     The groups are dlexp's own and those in `./conf`. Options of components are not checked here: `build.check` does.
     Raises UserError naming the key that is wrong, and what it may have been meant to be.
     """
-    composed = compose(overrides) if file is None else overridden(file, overrides)
+    composed = compose(overrides, choices) if file is None else overridden(file, overrides)
     if file is not None and not any(each.startswith("imports=") for each in overrides):
         refuse_foreign_code(composed["imports"], file)
     composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
-    chosen = {group: kind.of(composed[group], group) for group, kind in COMPONENTS.items() if group in composed}
-    return Config(**schema.bind(Config, composed | chosen, ""))
+    return from_mapping(composed)
+
+
+def from_mapping(mapping: Mapping[str, Any]) -> Config:
+    """Return the config of a mapping, as Hydra composes it and `to_mapping` gives it. Raises UserError for a wrong key."""
+    chosen = {group: kind.of(mapping[group], group) for group, kind in COMPONENTS.items() if group in mapping}
+    return Config(**schema.bind(Config, {**mapping, **chosen}, ""))

@@ -1,6 +1,7 @@
 """Demonstrates something with numbers, and leaves a run directory with the two sides of each statement."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dlexp.config.config import Config
@@ -11,9 +12,10 @@ from dlexp.runs.directory import DEMONSTRATION, TRAJECTORIES, RunDirectory
 from dlexp.runs.provenance import config_sha256, origin
 
 
-def demonstrate(config: Config) -> RunDirectory:
+def demonstrate(config: Config, command: Sequence[str] | None = None) -> RunDirectory:
     """Compute both sides of a checked config's statements; write demonstration.csv, result.json, trajectories.csv.
 
+    `command` is what environment.json tells, this process's own unless given.
     Raises JobError, after everything is written, where sides differ by more than rounding.
     """
     imports = import_modules(config.imports)
@@ -22,7 +24,9 @@ def demonstrate(config: Config) -> RunDirectory:
     differences = [pair.difference for pair in demonstration.sides]  # before a directory is made
     run = RunDirectory.create(Path(config.output_dir), config.name)
     with run.locked():
-        run.write_json("environment.json", {**origin(imports), "config_sha256": config_sha256(config.to_mapping())})
+        run.write_json(
+            "environment.json", {**origin(imports, command), "config_sha256": config_sha256(config.to_mapping())}
+        )
         run.write_config(config.to_mapping())
         rows = []
         for pair in demonstration.sides:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlexp.compare.comparison import Comparison, compare
-from dlexp.compare.groups import FREE, SEED
+from dlexp.compare.groups import SEED
 from dlexp.compare.statistics import Estimate
+from dlexp.config.keys import makes_a_difference
 from dlexp.errors import UserError
 from dlexp.report.collect import Facts, record_of
 from dlexp.runs.formatting import label
@@ -78,7 +79,8 @@ def best_first(study: Study) -> list[Facts]:
 
 def _study(name: str, runs: Sequence[Facts]) -> Study:
     whole = [run for run in runs if run["keys"]]
-    keys = dict.fromkeys(key for run in whole for key in run["keys"] if key not in FREE and not key.endswith(".name"))
+    known = dict.fromkeys(key for run in whole for key in run["keys"] if not key.endswith(".name"))
+    keys = [key for key in known if makes_a_difference(key)]
     values = {key: [_text(run["keys"].get(key)) for run in whole] for key in keys}
     differing = [key for key in keys if len(set(values[key])) > 1]
     varied = _chosen(values, differing)

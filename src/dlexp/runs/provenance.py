@@ -14,25 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlexp.config.config import CHANGEABLE, Config
+from dlexp.config.config import Config
+from dlexp.config.keys import role
 from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
+from dlexp.runs.code import code_sha256
 
 if TYPE_CHECKING:
     import torch
 
-# Modules that change no number: what is said of a run, and which run when.
-SAYING = {"cli.py", "compare", "display.py", "errors.py", "live.py", "report", "run.py", "summary.py", "tabular.py"}
-ORDERING = {"launch.py", "plan.py", "plugins.py", "supervisor.py", "sweep.py", "tasks.py", "verbs", "worker.py"}
+# Raise it in the change that gives other bits for an unchanged config, data and PyTorch: another order of sums, of
+# draws from a generator, of a component's operations. Finished sweeps then run again. tests/runs/test_numerics.py
+# notices such a change.
+NUMERICS_VERSION = 1
 
 
-def environment(config: Config, device: torch.device, hashes: Mapping[str, str]) -> dict[str, Any]:
+def environment(
+    config: Config, device: torch.device, hashes: Mapping[str, str], command: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Return what besides the config decides a run's bits, and what tells where it came from.
 
     `config` has its threads resolved; `hashes` are those of the data, the split and the initial weights.
     """
     return {
-        **origin(import_modules(config.imports)),
+        **origin(import_modules(config.imports), command),
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "threads": config.threads,
@@ -41,28 +46,19 @@ def environment(config: Config, device: torch.device, hashes: Mapping[str, str])
     }
 
 
-def code_sha256(imports: Sequence[ModuleType] = ()) -> str:
-    """The hash of every module that decides a run's numbers, the user's own among them; other code may change."""
-    root = Path(__file__).parent
-    files = sorted(p for p in root.rglob("*.py") if p.relative_to(root).parts[0] not in SAYING | ORDERING)
-    digest = hashlib.sha256()
-    for path in [*files, *(Path(module.__file__) for module in imports if module.__file__)]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def origin(imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
-    """The command, the code and the machine."""
+def origin(imports: Sequence[ModuleType], command: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the command (None: this process's), the code and the machine."""
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     return {
-        "command": sys.argv,
+        "command": list(command or sys.argv),
         "directory": str(Path.cwd()),
         "git_commit": git("rev-parse", "HEAD"),
         "git_dirty": bool(git("status", "--porcelain")),
+        "numerics": NUMERICS_VERSION,
         "code_sha256": code_sha256(imports),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -73,10 +69,22 @@ def origin(imports: Sequence[ModuleType] = ()) -> dict[str, Any]:
 
 
 def config_sha256(mapping: Mapping[str, Any]) -> str:
-    """The hash of what makes a run this experiment: all but where it runs and lies, how far, and how often saved."""
-    free = {key.split(".")[0] for key in CHANGEABLE} | {"output_dir", "name", "reference"}
-    deciding = {key: value for key, value in mapping.items() if key not in free}
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    """The hash of what makes a run this experiment: the config's identity keys."""
+    return _sha256({key: value for key, value in mapping.items() if role(key) == "identity"})
+
+
+def config_hashes(mapping: Mapping[str, Any]) -> tuple[str, str]:
+    """Return each hash that a run of this config may carry: today's, then the one that dlexp 0.1.0 wrote.
+
+    That one counted what a run writes down and the names of its imports too.
+    """
+    free = {"reference", "checkpoint", "metrics", "diagnostics", "sinks"}  # the last three came later
+    counted = {"imports"} | {key for key in mapping if role(key) in ("identity", "observation")} - free
+    return config_sha256(mapping), _sha256({key: value for key, value in mapping.items() if key in counted})
+
+
+def _sha256(mapping: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()
 
 
 def weights_sha256(model: torch.nn.Module) -> str:

@@ -4,13 +4,16 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from dlexp.config.config import Config, load_config
+from dlexp.config.config import Config
+from dlexp.config.registry import import_modules
+from dlexp.data import preparation
 from dlexp.runs.directory import METRICS
 from dlexp.sweep.jobs import Task
-from dlexp.training.build import check
+from dlexp.training.loop import train
 
 BATCHES = 20  # of train, in each of three epochs, of which the first is not measured
 FORWARD = 1 / 3  # of a training step's time: evaluation has no backward pass, which takes twice the forward one
@@ -42,19 +45,23 @@ def costs(tasks: Sequence[Task]) -> dict[str, Cost]:
 
 
 def _cost(task: Task, folder: str) -> Cost:
-    from dlexp.config.registry import import_modules
-    from dlexp.data import preparation as data
-    from dlexp.training import loop
-
     config = task.config
-    prepared = data.prepare(config.dataset, Path(config.data_dir), import_modules(config.imports))
+    prepared = preparation.prepare(config.dataset, Path(config.data_dir), import_modules(config.imports))
     sizes = {split: len(samples.targets) for split, samples in prepared.splits.items()}
     batch = sizes["train"] if config.batch_size == "full" else min(config.batch_size, sizes["train"])
-    probe = [f"output_dir={folder}", "epochs=3", "stop_at=null", "trace_steps=0", "checkpoint.every_seconds=null"]
-    probe += ["early_stopping.patience=null", "evaluate_every_n_steps=null"]
     cut = _cut(config, sizes, batch)
-    small = check(load_config([*task.overrides, *probe, *cut]))
-    run = loop.train(small)
+    small = replace(
+        config,
+        dataset=replace(config.dataset, preparation=replace(config.dataset.preparation, **cut)),
+        output_dir=folder,
+        epochs=3,
+        stop_at=None,
+        trace_steps=0,
+        evaluate_every_n_steps=None,
+        checkpoint=replace(config.checkpoint, every_seconds=None),
+        early_stopping=replace(config.early_stopping, patience=None),
+    )
+    run = train(small)
     result, rows = run.read_json("result.json"), run.read_table(METRICS)
     per_sample = 1 / max(row["samples_per_second"] for row in rows[1:])
     held_out = sum(size for split, size in sizes.items() if split != "train")
@@ -63,14 +70,10 @@ def _cost(task: Task, folder: str) -> Cost:
     return Cost(result["parameters"], result["peak_memory_bytes"], seconds)
 
 
-def _cut(config: Config, sizes: dict[str, int], batch: int) -> list[str]:
-    """Fewer samples for the probe, where there are many and nobody minds which."""
+def _cut(config: Config, sizes: dict[str, int], batch: int) -> dict[str, Any]:
+    """Return options of the dataset that give the probe fewer samples, if there are many and no choice is stated."""
     if config.dataset.name == "inline" or sizes["train"] <= 2 * BATCHES * batch:
-        return []
+        return {}
     classes = 1000  # a stratified cut needs one of each at least; no dataset here has more
     train = max(BATCHES * batch, min(classes, sizes["train"] // 2))
-    return [
-        f"dataset.train_size={train}",
-        f"dataset.test_size={min(sizes['test'], classes)}",
-        "dataset.stratified=false",
-    ]
+    return {"train_size": train, "test_size": min(sizes["test"], classes), "stratified": False}

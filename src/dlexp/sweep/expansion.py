@@ -10,12 +10,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.config.composition import grid, parse, text
-from dlexp.config.config import CHANGEABLE
+from dlexp.config.keys import makes_a_job
 from dlexp.errors import UserError
 
 MOST = 100_000  # jobs of a sweep; to compose and check so many takes hours
-# A sweep over these would ask for one job again and again.
-NO_JOB_OF_ITS_OWN = {*CHANGEABLE, "jobs", "output_dir"} - {"epochs", "stop_at"}
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -33,9 +31,10 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         if override.key_or_group == "experiment":  # each has a grid of its own
             others = [text(each) for each in parsed if each is not override]
             return [job for value in _values(override) for job in expand([value, *others])]
-        if override.key_or_group in NO_JOB_OF_ITS_OWN:
+        if not makes_a_job(override.key_or_group):
             raise UserError(
-                f"{text(override)}: a job is the same job wherever and however it runs, so this makes no others. "
+                f"{text(override)}: a job is the same job wherever it runs and whatever it writes down, so this makes "
+                "no others. "
                 "Give one value, or start a sweep under another name= for each."
             )
     factors = [_values(override) for override in [*declared, *swept]]

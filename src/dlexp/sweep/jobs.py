@@ -5,17 +5,23 @@ Run directories are the registry: what lies under `output_dir` counts, wherever 
 
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from dlexp.config.composition import Choices
 from dlexp.config.config import Config, load_config
+from dlexp.config.keys import role
 from dlexp.config.registry import import_modules
 from dlexp.data import preparation as data
 from dlexp.errors import UserError
-from dlexp.runs.directory import RunDirectory, find_runs
-from dlexp.runs.provenance import code_sha256, config_sha256
+from dlexp.runs.code import code_sha256
+from dlexp.runs.directory import RunDirectory, find_runs, strict
+from dlexp.runs.formatting import label
+from dlexp.runs.provenance import NUMERICS_VERSION, config_sha256
+from dlexp.sweep.messages import Train
 from dlexp.training.build import build, check
 
 State = Literal["missing", "done", "shorter", "interrupted", "failed", "running"]
@@ -25,8 +31,8 @@ State = Literal["missing", "done", "shorter", "interrupted", "failed", "running"
 class Task:
     """One job of a sweep: what it was asked for by, what it is, and what there is of it."""
 
-    overrides: tuple[str, ...]
-    config: Config
+    overrides: tuple[str, ...]  # as they were typed
+    config: Config  # checked
     job: str  # config, data and code, however many epochs
     state: State = "missing"
     run: RunDirectory | None = None
@@ -42,10 +48,15 @@ class Task:
         """What jobs that differ in their seed only have in common."""
         return repr(replace(self.config, seed=0, name="", reference=()))
 
-    def order(self, *, fresh: bool = False, device: str | None = None) -> dict[str, Any]:
+    @property
+    def log(self) -> Path:
+        """Where a worker keeps the job's own output while it trains it."""
+        return Path(self.config.output_dir) / ".jobs" / f"{self.key}.log"
+
+    def order(self, *, fresh: bool = False, device: str | None = None) -> Train:
         """Return what a worker has to know to do it, wherever it runs."""
         run = str(self.run.path) if self.run else None
-        return {"overrides": self.overrides, "job": self.job, "run": run, "fresh": fresh, "device": device}
+        return Train(self.config.to_mapping(), self.job, ("dlexp", "train", *self.overrides), run, fresh, device)
 
 
 def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
@@ -56,8 +67,9 @@ def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
     """
     found: dict[str, Task] = {}
     hashes: dict[object, str] = {}
+    choices: Choices = {}
     for job in jobs:
-        config, overrides = check(load_config(job)), tuple(job)
+        config, overrides = check(load_config(job, choices=choices)), tuple(job)
         if config.threads == "auto":  # however many run side by side, each gives the same bits
             config, overrides = replace(config, threads=1), (*overrides, "threads=1")
         task = Task(overrides, config, job_key(config, hashes))
@@ -85,15 +97,29 @@ def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
     return [looked.get(key, task) for key, task in found.items()]
 
 
-def one_of_each_kind(todo: Iterable[Task]) -> list[tuple[str, ...]]:
-    """Return the overrides of one task of each kind."""
-    return [task.overrides for task in {task.kind: task for task in todo}.values()]
+def observed_otherwise(everything: Iterable[Task]) -> Counter[str]:
+    """Count the done tasks whose runs lack what is asked to be written down now, by `key=value` as they have it."""
+    lacking: Counter[str] = Counter()
+    for task in everything:
+        if task.state == "done" and task.run:
+            kept = task.run.read_config()
+            asked = {key: value for key, value in task.config.to_mapping().items() if role(key) == "observation"}
+            lacking.update(
+                f"{key}={'null' if kept[key] is None else label(kept[key])}"
+                for key, value in asked.items()
+                if value and key != "checkpoint" and strict(value) != kept.get(key, strict(value))
+            )
+    return lacking
 
 
-def refuse_misfits(jobs: Sequence[Sequence[str]]) -> None:
-    """Build the jobs of these overrides without training them; raise UserError for the first that does not fit."""
-    for overrides in jobs:
-        config = check(load_config(overrides))
+def one_of_each_kind(todo: Iterable[Task]) -> list[Config]:
+    """Return the config of one task of each kind."""
+    return [task.config for task in {task.kind: task for task in todo}.values()]
+
+
+def refuse_misfits(configs: Iterable[Config]) -> None:
+    """Build the jobs of checked configs without training them; raise UserError for the first that does not fit."""
+    for config in configs:
         if not config.is_demonstration:
             build(config)
 
@@ -119,17 +145,17 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
         if name not in hashes:
             hashes[name] = data.sha256_of(config.dataset, Path(config.data_dir), imports)
         data_sha256 = hashes[name]
-    return _key(config_sha256(config.to_mapping()), data_sha256, hashes[config.imports])
+    return _key(config_sha256(config.to_mapping()), data_sha256, NUMERICS_VERSION, hashes[config.imports])
 
 
 def identity(run: RunDirectory) -> tuple[str, str]:
     """Return the key of the job that a run is of, and the run's name; UserError where what says so is damaged."""
     notes, name = run.read_json("environment.json"), str(run.read_config().get("name"))
-    return _key(*(str(notes.get(key, "")) for key in ("config_sha256", "data_sha256", "code_sha256"))), name
+    return _key(*(str(notes.get(key, "")) for key in ("config_sha256", "data_sha256", "numerics", "code_sha256"))), name
 
 
-def _key(config: str, data_hash: str, code: str) -> str:
-    return hashlib.sha256(f"{config} {data_hash} {code}".encode()).hexdigest()[:32]
+def _key(config: str, data_hash: str, numerics: object, code: str) -> str:
+    return hashlib.sha256(f"{config} {data_hash} {numerics} {code}".encode()).hexdigest()[:32]
 
 
 def _state(task: Task, run: RunDirectory) -> State | None:

@@ -6,6 +6,7 @@ They are extras (`pip install dlexp[launchers]`, `dlexp[optuna]`), and run the s
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.components import metrics
-from dlexp.config.composition import initialized, parse, search_path
+from dlexp.config.composition import Choices, initialized, parse, search_path
 from dlexp.config.config import Config, load_config
 from dlexp.config.registry import import_modules
 from dlexp.data import preparation
 from dlexp.errors import JobError, UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.sweep.jobs import Task, job_key
+from dlexp.sweep.messages import Ended, Train
 from dlexp.sweep.worker import Draw, work
 from dlexp.training.build import check
 
@@ -37,14 +39,14 @@ if TYPE_CHECKING:
 class Work:
     """Runs one job in whatever process the launcher has for it; picklable."""
 
-    def __init__(self, orders: dict[tuple[str, ...], dict[str, Any]], draw: Draw):
+    def __init__(self, orders: dict[tuple[str, ...], Train], draw: Draw):
         self._orders, self._draw = orders, draw
 
-    def __call__(self, config: DictConfig) -> dict[str, Any]:
+    def __call__(self, config: DictConfig) -> Ended:
         """Train the job of the overrides that Hydra was given for this process."""
         started = time.monotonic()
         answer = work(self._orders[tuple(HydraConfig.get().overrides.task)], self._draw)
-        return {**answer, "said": [], "seconds": time.monotonic() - started}
+        return replace(answer, seconds=time.monotonic() - started)
 
 
 class Trial:
@@ -52,21 +54,20 @@ class Trial:
 
     def __init__(self, draw: Draw):
         self._draw = draw
+        self._choices: Choices = {}
 
     def __call__(self, config: DictConfig) -> float:
         """Raise JobError where the trial failed, which the study takes as a failed one."""
         overrides = tuple(HydraConfig.get().overrides.task)
-        checked = check(load_config(overrides))
+        checked = check(load_config(overrides, choices=self._choices))
         answer = work(Task(overrides, checked, job_key(checked, {})).order(), self._draw)
-        if answer["status"] != "finished":
-            raise JobError(str(answer.get("message", answer["status"])))
-        selected = RunDirectory(Path(answer["run"])).read_json("result.json")["selected"]
+        if answer.status != "finished" or answer.run is None:
+            raise JobError(answer.message or answer.status)
+        selected = RunDirectory(Path(answer.run)).read_json("result.json")["selected"]
         return float(selected[checked.early_stopping.monitor])
 
 
-def launch(
-    todo: Sequence[Task], hydra_overrides: Sequence[str], draw: Draw, *, fresh: bool
-) -> dict[str, dict[str, Any]]:
+def launch(todo: Sequence[Task], hydra_overrides: Sequence[str], draw: Draw, *, fresh: bool) -> dict[str, Ended]:
     """Run the tasks by the launcher that `hydra_overrides` choose; return each one's answer, as `supervise` does."""
     task_function = Work({task.overrides: task.order(fresh=fresh) for task in todo}, draw)
     folder = Path(todo[0].config.output_dir) / ".hydra"

@@ -1,6 +1,5 @@
 """Runs a sweep's tasks in worker processes, and stops them all when it is told to."""
 
-import json
 import os
 import select
 import selectors
@@ -11,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import replace
 
 from dlexp.errors import UserError
 from dlexp.sweep.jobs import Task, one_of_each_kind
-from dlexp.sweep.progress import Answer, LiveTable
+from dlexp.sweep.messages import Check, Ended, Message, Progress, Refused, decode, encode
+from dlexp.sweep.progress import LiveTable
 from dlexp.training.signals import StopRequest
 
 
@@ -34,26 +34,25 @@ class Worker:
             start_new_session=True,  # Ctrl-C is the parent's, which passes it on once
         )
 
-    def send(self, order: dict[str, Any]) -> None:
+    def send(self, order: Message) -> None:
         """Let it do something."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it died already: reading its answer will say so
-            self.process.stdin.write(json.dumps(order).encode() + b"\n")
+            self.process.stdin.write(encode(order).encode())
 
     def give(self, task: Task, *, fresh: bool) -> None:
         """Let it work on a task."""
         self.task, self._started = task, time.monotonic()
         self.send(task.order(fresh=fresh, device=self.device))
 
-    def messages(self) -> list[Answer]:
+    def messages(self) -> list[Message]:
         """Wait for what it has to say: how far its task is, how it ended; of a process that died, that."""
         assert self.process.stdout is not None
         chunk = os.read(self.process.stdout.fileno(), 65536)
         *lines, self._partial = (self._partial + chunk).split(b"\n")
-        said = [json.loads(line) for line in lines]
-        if not chunk:
-            said = [{"status": "failed", "message": self._epitaph(), "said": [], "exit_code": 1}]
-        return [{**each, "seconds": time.monotonic() - self._started} for each in said]
+        told = [decode(line) for line in lines] if chunk else [Ended("failed", message=self._epitaph(), exit_code=1)]
+        seconds = time.monotonic() - self._started
+        return [replace(each, seconds=seconds) if isinstance(each, Ended) else each for each in told]
 
     def end(self) -> None:
         """Close its input, which ends it, and wait."""
@@ -75,13 +74,13 @@ def supervise(
     *,
     fresh: bool = False,
     fail_fast: bool = False,
-) -> tuple[dict[str, Answer], int | None]:
+) -> tuple[dict[str, Ended], int | None]:
     """Run the tasks, one at a time on each of `devices` (None: what the config says).
 
     Returns each task's answer by its key, and the signal that stopped the sweep, if one did: then every job under way
     has been saved. Raises UserError, before any job starts, where one does not fit together.
     """
-    waiting, answers = deque(todo), dict[str, Answer]()
+    waiting, answers = deque(todo), dict[str, Ended]()
     with StopRequest() as stop, _workers(devices[: len(todo)]) as workers, selectors.DefaultSelector() as selector:
 
         def occupy(worker: Worker) -> None:
@@ -94,18 +93,21 @@ def supervise(
             live.started(worker.number, worker.task.key)  # type: ignore[union-attr]
             selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
 
-        def hear(worker: Worker, answer: Answer) -> None:
+        def hear(worker: Worker, answer: Message) -> None:
             task = worker.task
             assert task is not None
-            if "progress" in answer:
-                live.started(worker.number, task.key, answer["progress"])
+            if isinstance(answer, Progress):
+                live.started(worker.number, task.key, answer.text)
                 return
+            assert isinstance(answer, Ended), answer
             selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
-            if stop() and answer["status"] == "failed":
-                answer = {**answer, "status": "stopped", "run": None}  # by our signal, before it could save anything
+            if stop() and answer.status == "failed":
+                answer = replace(answer, status="stopped", run=None)  # by our signal, before it could save anything
+            if answer.status == "failed" and task.log.exists():
+                answer = replace(answer, message=f"{answer.message}. What it printed is in {task.log}.")
             answers[task.key] = answer
             live.ended(worker.number, task.key, answer)
-            if answer["status"] == "failed" and fail_fast:
+            if answer.status == "failed" and fail_fast:
                 waiting.clear()
             occupy(worker)
 
@@ -127,13 +129,13 @@ def supervise(
 
 def _refuse_misfits(worker: Worker, todo: Sequence[Task], stop: StopRequest) -> None:
     """Let a worker build one job of each kind: it has to import torch anyway. One that dies of it leaves it open."""
-    worker.send({"fit": one_of_each_kind(todo)})
+    worker.send(Check(tuple(config.to_mapping() for config in one_of_each_kind(todo))))
     while not stop():
         assert worker.process.stdout is not None
         ready, _, _ = select.select([worker.process.stdout], [], [], 0.2)
         if ready and (said := worker.messages()):
-            if message := said[0].get("refused"):
-                raise UserError(message)
+            if isinstance(said[0], Refused) and said[0].message:
+                raise UserError(said[0].message)
             return
 
 

@@ -5,14 +5,12 @@ import statistics
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from dlexp.errors import UserError
 from dlexp.runs.directory import RunDirectory
-
-Answer = dict[str, Any]  # of a worker: status, run, message, said, seconds
+from dlexp.sweep.messages import Ended
 
 
 class LiveTable:
@@ -39,20 +37,20 @@ class LiveTable:
         self._lines[1 + worker].set_description_str(f"  {self._names[key]}  {progress}")
         self._draw()
 
-    def ended(self, worker: int, key: str, answer: Answer) -> None:
+    def ended(self, worker: int, key: str, answer: Ended) -> None:
         """Print the line of a job that ended, a failed one's to standard error."""
-        failed = answer["status"] == "failed"
+        failed = answer.status == "failed"
         self._running.pop(worker, None)
         self._ended, self._done, self._failed = self._ended + 1, self._done + is_done(answer), self._failed + failed
-        self._seconds.append(answer["seconds"])
+        self._seconds.append(answer.seconds)
         if worker + 1 < len(self._lines):
             self._lines[1 + worker].set_description_str("")
         self._lines[0].update()
-        line = f"{self._ended}/{self._total}  {answer['status']}  {self._names[key]}"
-        line += f": {answer['message']}" if failed else f"  {_outcome(answer)}"
+        line = f"{self._ended}/{self._total}  {answer.status}  {self._names[key]}"
+        line += f": {answer.message}" if failed else f"  {_outcome(answer)}"
         file = sys.stderr if failed else sys.stdout
         with contextlib.suppress(BrokenPipeError):  # `dlexp train -m … | head`: the jobs go on unread
-            tqdm.write("\n".join([*answer["said"], line]), file=file)
+            tqdm.write("\n".join([*answer.said, line]), file=file)
             file.flush()
         self._draw()
 
@@ -70,17 +68,17 @@ class LiveTable:
         self._lines[0].set_description_str(", ".join(facts))
 
 
-def is_done(answer: Answer) -> bool:
+def is_done(answer: Ended) -> bool:
     """Whether a job has come to the end that it was to come to, and nothing stopped it on the way."""
-    return answer["status"] in ("finished", "stopped") and not answer.get("signal") and bool(answer["run"])
+    return answer.status in ("finished", "stopped") and not answer.signal and bool(answer.run)
 
 
-def _outcome(answer: Answer) -> str:
-    run = RunDirectory(Path(answer["run"])) if answer["run"] else None
+def _outcome(answer: Ended) -> str:
+    run = RunDirectory(Path(answer.run)) if answer.run else None
     try:
         figures = run.figures() if run else {}
     except UserError:  # stopped before it had a result
         figures = {}
     test = {key: value for key, value in figures.items() if key.startswith("test/") and key != "test/loss"}
     shown = [f"{key.replace('/', ' ')} {value:.4g}" for key, value in test.items()]
-    return "  ".join([*shown, f"{answer['seconds']:.1f} s", answer["run"] or ""])
+    return "  ".join([*shown, f"{answer.seconds:.1f} s", answer.run or ""])

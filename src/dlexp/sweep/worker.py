@@ -1,110 +1,144 @@
-"""A process that trains one job of a sweep after another, as its parent tells it in lines of JSON on standard input.
+"""A process that trains one job of a sweep after another, as its parent tells it in messages on standard input.
 
-It answers in lines of JSON. Where its parent dies, the input ends: the job under way is saved, and the worker goes.
+It answers in messages. If its parent dies, the input ends: the job under way is saved, and the worker goes.
 """
 
 import contextlib
 import io
-import json
 import os
 import queue
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any, Self, TextIO
 
-from dlexp.config.config import load_config
+from dlexp.config.config import from_mapping
+from dlexp.demonstrations.demonstrate import demonstrate
 from dlexp.errors import DlexpError, FixedLengthError, UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.storage.locks import taken
 from dlexp.storage.untrusted import open_regular, refuse_link
 from dlexp.sweep.jobs import Task, identity, look, refuse_misfits
+from dlexp.sweep.messages import Check, Ended, Message, Progress, Refused, Train, decode, encode
+from dlexp.sweep.output import captured, keep
 from dlexp.training.build import check
-from dlexp.training.resume import resumed_config
+from dlexp.training.loop import train
+from dlexp.training.progress import Display
 
 Draw = Callable[[RunDirectory], None]
 
 
-class Said(io.StringIO):
-    """Collects what a job prints; how far it is, which `display` says a line each time, goes to the parent at once."""
+class Report(Display):
+    """Tells the parent at once how far a job is, and keeps its warnings for the end."""
 
     def __init__(self, answers: TextIO):
-        super().__init__()
-        self._answers = answers
+        self._answers, self.warnings = answers, list[str]()
+        self.run: Path | None = None
 
-    def write(self, text: str) -> int:
-        """Raise OSError, as any stream would, where the parent is gone: `display` then is silent."""
-        if text.startswith("epoch "):
-            print(json.dumps({"progress": text.rstrip()}), file=self._answers, flush=True)
-            return len(text)
-        return super().write(text)
+    def begin(self, run: RunDirectory, epochs: int, steps_per_epoch: int, done: int) -> Self:
+        """Learn where and how long the job is."""
+        self.run = run.path
+        return super().begin(run, epochs, steps_per_epoch, done)
+
+    def warn(self, text: str) -> None:
+        """Keep a warning."""
+        self.warnings.append(text)
+
+    def tell(self, text: str) -> None:
+        """Send a line; if the parent is gone, stay silent from then on."""
+        self._show(lambda: _send(self._answers, Progress(text)))
 
 
 def serve(draw: Draw) -> None:
     """Work until the input ends; `draw` is called with each run that a job has left, if no signal stopped it."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints is not an answer
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # so that it keeps its order among what goes to standard error
     orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     while (line := orders.get()) is not None:
-        order, said = json.loads(line), Said(answers)
-        if "overrides" in order:
-            sys.argv[1:] = ["train", *order["overrides"]]  # what environment.json tells as the command
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            answer = work(order, draw) if "overrides" in order else {"refused": misfit(order["fit"])}
         try:
-            told = [line for line in said.getvalue().splitlines() if line]
-            print(json.dumps({**answer, "said": told}), file=answers, flush=True)
+            _send(answers, _answer(decode(line), Report(answers), draw))
         except BrokenPipeError:  # the parent is gone, and what was under way is saved
             return
 
 
-def misfit(jobs: Sequence[Sequence[str]]) -> str | None:
+def _answer(order: Message, report: Report, draw: Draw) -> Message:
+    if isinstance(order, Check):
+        with Path(os.devnull).open("ab") as nowhere, captured(nowhere):  # the jobs themselves will say it again
+            return Refused(misfit(order.configs))
+    assert isinstance(order, Train), order
+
+    @contextlib.contextmanager
+    def logged(path: Path) -> Iterator[None]:
+        try:
+            with open_regular(path, "ab") as file, captured(file):
+                yield
+        finally:
+            keep(path, report.run or (Path(order.run) if order.run else None))
+
+    ended = work(order, draw, report, logged)
+    return replace(ended, said=tuple(report.warnings))
+
+
+def _send(answers: TextIO, message: Message) -> None:
+    answers.write(encode(message))
+    answers.flush()
+
+
+def misfit(configs: Sequence[Mapping[str, Any]]) -> str | None:
     """Return why one of the jobs does not fit together; what else goes wrong, the job itself will tell."""
     with contextlib.suppress(Exception):
         try:
-            refuse_misfits(jobs)
+            refuse_misfits(check(from_mapping(mapping)) for mapping in configs)
         except UserError as error:
             return str(error)
     return None
 
 
-def work(order: dict[str, Any], draw: Draw) -> dict[str, Any]:
-    """Train one job, or go on with it; return how it ended, where, and why where it failed."""
-    run: RunDirectory | None = None
+def work(
+    order: Train,
+    draw: Draw,
+    display: Display | None = None,
+    logged: Callable[[Path], AbstractContextManager[object]] = contextlib.nullcontext,
+) -> Ended:
+    """Train one job, or go on with it, within what `logged` makes of its log's path; return how it ended."""
     try:
-        config = check(load_config(order["overrides"]))
-        task = Task(tuple(order["overrides"]), config, order["job"])
+        config = from_mapping(order.config)
+        task = Task(order.command, config, order.job)
         with claimed(Path(config.output_dir), task.key) as claim:
             if claim is None:
-                return {"status": "running", "run": None}
-            known = {Path(path) for path in (order["run"], claim.read()) if path}
-            if not order["fresh"]:  # another sweep may have been at it since the parent looked
-                task = look(task, [RunDirectory(path) for path in known if _is_of(task, path)])
-            if task.state == "running":
-                return {"status": "running", "run": str(task.run and task.run.path)}
-            if task.state == "done":
-                assert task.run is not None
-                run = task.run
-            else:
-                run = _train(task, order["device"])
-            claim.seek(0)
-            claim.truncate()
-            claim.write(str(run.path))
-        status = run.status()
-        if "signal" not in status:
-            draw(run)
-        return {"status": status["status"], "run": str(run.path), "signal": status.get("signal")}
+                return Ended("running")
+            with logged(task.log):
+                return _work(order, replace(task, config=check(config)), claim, draw, display)
     except DlexpError as error:
-        return {"status": "failed", "message": str(error), "exit_code": error.exit_code}
+        return Ended("failed", message=str(error), exit_code=error.exit_code)
     except Exception as error:  # noqa: BLE001 - one job's failure, whatever it is, is told and is not the sweep's
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{frame.filename}, line {frame.lineno}"
-        return {"status": "failed", "message": f"{type(error).__name__}: {error} ({where})", "exit_code": 1}
+        return Ended("failed", message=f"{type(error).__name__}: {error} ({where})", exit_code=1)
+
+
+def _work(order: Train, task: Task, claim: IO[str], draw: Draw, display: Display | None) -> Ended:
+    known = {Path(path) for path in (order.run, claim.read()) if path}
+    if not order.fresh:  # another sweep may have been at it since the parent looked
+        task = look(task, [RunDirectory(path) for path in known if _is_of(task, path)])
+    if task.state == "running":
+        return Ended("running", str(task.run and task.run.path))
+    run = task.run if task.state == "done" and task.run else _train(task, order, display)
+    claim.seek(0)
+    claim.truncate()
+    claim.write(str(run.path))
+    status = run.status()
+    if "signal" not in status:
+        draw(run)
+    return Ended(status["status"], str(run.path), signal=status.get("signal"))
 
 
 @contextlib.contextmanager
@@ -130,23 +164,14 @@ def _is_of(task: Task, path: Path) -> bool:
         return False
 
 
-def _train(task: Task, device: str | None) -> RunDirectory:
-    where = [f"device={device}"] if device else []
-    if task.run is None:
-        config = check(load_config([*task.overrides, *where]))
-        from dlexp.training.loop import work_of
-
-        return work_of(config)(config)
-    from dlexp.training import loop
-
-    changes = [f"epochs={task.config.epochs}", f"threads={task.config.threads}", *where]
-    changes.append(f"imports=[{','.join(task.config.imports)}]")  # which are the user's: the command gave them
-    if task.config.stop_at:
-        changes.append(f"stop_at={task.config.stop_at}")
+def _train(task: Task, order: Train, display: Display | None) -> RunDirectory:
+    config = replace(task.config, device=order.device or task.config.device)
+    if config.is_demonstration:
+        return demonstrate(config, order.command)
     try:
-        return loop.train(resumed_config(task.run, changes), task.run)
+        return train(config, task.run, command=order.command, display=display)
     except FixedLengthError:  # its schedule was planned for fewer epochs: another run
-        return _train(replace(task, run=None), device)
+        return train(config, command=order.command, display=display)
 
 
 def _listen(orders: "queue.SimpleQueue[str | None]") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,9 @@ def name_of(step: int) -> str:
     return f"step_{step:09d}.pt"
 
 
-def check_experiment(path: Path, state: dict[str, Any], experiment: str) -> None:
-    """Raise UserError for a checkpoint that was saved for another `experiment`, the hash of a run's config."""
-    if state.get("experiment", experiment) != experiment:
+def check_experiment(path: Path, state: dict[str, Any], hashes: Sequence[str]) -> None:
+    """Raise UserError for a checkpoint of an experiment that has none of `hashes`, those of a run's config."""
+    if state.get("experiment", hashes[0]) not in hashes:
         raise UserError(f"{path} is of another experiment than this run.")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,11 @@ from dlexp.config.registry import import_modules
 from dlexp.data.batches import shuffled
 from dlexp.demonstrations.demonstrate import demonstrate
 from dlexp.runs.directory import METRICS, RunDirectory
-from dlexp.runs.provenance import config_sha256, environment
+from dlexp.runs.provenance import config_hashes, environment
 from dlexp.training import diagnostics
 from dlexp.training.build import build
 from dlexp.training.evaluation import evaluate_held_out
-from dlexp.training.progress import Display
+from dlexp.training.progress import Display, on_terminal
 from dlexp.training.results import write_results
 from dlexp.training.resume import check_same_ground, kept_config
 from dlexp.training.session import Session
@@ -34,20 +33,28 @@ def work_of(config: Config) -> Callable[[Config], RunDirectory]:
     return demonstrate if config.is_demonstration else train
 
 
-def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
+def train(
+    config: Config,
+    run: RunDirectory | None = None,
+    *,
+    command: Sequence[str] | None = None,
+    display: Display | None = None,
+) -> RunDirectory:
     """Train what a checked `config` says until it is done, told to stop, or fails; return the run directory.
 
     With `run`, go on from its newest checkpoint to the same bits as if it had never stopped. Its status.json then
     says `finished`, or `stopped` (after `stop_at`, or by the signal it names).
+    `command` is what environment.json tells, this process's own unless given; `display` shows how far the job is.
     Raises UserError before the first step where the config does not fit, JobError where the job cannot go on.
     """
     # --- Everything is built and checked before a directory is made.
     job = build(config)
     config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
-    ground, kept = environment(config, job.device, job.hashes), kept_config(config, run) if run else config.to_mapping()
+    ground, display = environment(config, job.device, job.hashes, command), display or on_terminal()
+    kept = kept_config(config, run) if run else config.to_mapping()
     if run is not None:
         for difference in check_same_ground(job, run):
-            print(f"Resumable, not bit-exact: {difference}.", file=sys.stderr)
+            display.warn(f"Resumable, not bit-exact: {difference}.")
     train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
     last_epoch, in_own_order = min(config.epochs, config.stop_at or config.epochs), steps_per_epoch == 1
     in_own_order = in_own_order or not config.shuffle
@@ -56,13 +63,13 @@ def train(config: Config, run: RunDirectory | None = None) -> RunDirectory:
     with (
         stop,  # from here on a signal is a request
         (run or RunDirectory.create(Path(config.output_dir), config.name)).locked() as run,
-        Session(job, run, config_sha256(kept), watching).recorded() as session,
-        Display(config.epochs, steps_per_epoch, session.progress.step) as display,
+        Session(job, run, config_hashes(kept), watching).recorded() as session,
+        display.begin(run, config.epochs, steps_per_epoch, session.progress.step),
     ):
         progress, totals = session.progress, session.totals
         watch = LossWatch(session)
         for warning in session.warnings:
-            print(warning, file=sys.stderr)
+            display.warn(warning)
         if progress.step == 0:
             run.write_json("environment.json", ground)
         # The last file that makes a directory a run that can be resumed.

@@ -7,64 +7,89 @@ from typing import Self
 
 from tqdm import tqdm
 
+from dlexp.runs.directory import RunDirectory
+
 REFRESH_SECONDS = 0.1
 PLAIN_SECONDS = 30.0
 SPLITS = ("train", "validation", "test")
 
 
 class Display:
-    """Shows epoch, loss and accuracy of each split, and the remaining time, on standard error."""
+    """Shows a job in plain lines on standard error: its warnings, and epoch, loss and accuracy of each split."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int, done: int):
-        self._epochs, self._steps_per_epoch, self._done = epochs, steps_per_epoch, done
-        self._epoch = done // steps_per_epoch
-        self._metrics: Mapping[str, float] = {}
+    _epochs = _steps_per_epoch = _epoch = 0
+    _next = 0.0
+    _silent = False
+
+    def begin(self, run: RunDirectory, epochs: int, steps_per_epoch: int, done: int) -> Self:
+        """Learn how long the job in `run` is, and how many of its steps are `done`."""
+        self._epochs, self._steps_per_epoch, self._epoch = epochs, steps_per_epoch, done // steps_per_epoch
         self._next = time.monotonic()
-        self._bar = None
-        self._silent = sys.stderr is None
-        if not self._silent and sys.stderr.isatty():
-            layout = "{desc}{remaining} left {bar}"
-            total = epochs * steps_per_epoch
-            self._bar = tqdm(total=total, initial=done, bar_format=layout, file=sys.stderr, dynamic_ncols=True)
+        return self
 
     def step(self, done: int) -> None:
-        """Called after each of the run's steps; draws ten times a second at most."""
-        if self._bar is not None and time.monotonic() >= self._next:
-            self._show(lambda: self._draw(done))
+        """Called after each of the run's steps."""
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Called after each epoch with its metrics; plain lines come each tenth of the run, or every 30 s."""
-        self._epoch, self._metrics = epoch, metrics
+        """Called after each epoch with its metrics; lines come each tenth of the run, or every 30 s."""
         moment = time.monotonic()
-        due = epoch % max(1, self._epochs // 10) == 0 or epoch == self._epochs or moment >= self._next
-        if self._bar is not None and (moment >= self._next or epoch == self._epochs):
-            self._show(lambda: self._draw(epoch * self._steps_per_epoch))
-        elif self._bar is None and due:
+        if epoch % max(1, self._epochs // 10) == 0 or epoch == self._epochs or moment >= self._next:
             splits = (
                 " ".join([split, *(f"{name} {metrics[f'{split}/{name}']:.4g}" for name in _names(metrics))])
                 for split in SPLITS
                 if f"{split}/loss" in metrics
             )
-            line = "  ".join([f"epoch {epoch}/{self._epochs}", *splits])
-            self._show(lambda: print(line, file=sys.stderr, flush=True))
+            self.tell("  ".join([f"epoch {epoch}/{self._epochs}", *splits]))
             self._next = moment + PLAIN_SECONDS
+
+    def warn(self, text: str) -> None:
+        """Show a warning."""
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Show a line."""
+        self._show(lambda: print(text, file=sys.stderr, flush=True))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        pass
 
     def _show(self, show: Callable[[], None]) -> None:
-        if not self._silent:
+        if not self._silent and sys.stderr is not None:
             try:
                 show()
             except OSError:  # nobody reads any more, or a full disk; that must not end a job
                 self._silent = True
 
+
+class Bar(Display):
+    """Shows epoch, loss and accuracy, and the remaining time, in one line of a terminal that it draws anew."""
+
+    def begin(self, run: RunDirectory, epochs: int, steps_per_epoch: int, done: int) -> Self:
+        """Open the bar."""
+        layout, total = "{desc}{remaining} left {bar}", epochs * steps_per_epoch
+        self._metrics: Mapping[str, float] = {}
+        self._done = done
+        self._bar = tqdm(total=total, initial=done, bar_format=layout, file=sys.stderr, dynamic_ncols=True)
+        return super().begin(run, epochs, steps_per_epoch, done)
+
+    def step(self, done: int) -> None:
+        """Called after each of the run's steps; draws ten times a second at most."""
+        if time.monotonic() >= self._next:
+            self._show(lambda: self._draw(done))
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Called after each epoch with its metrics."""
+        self._epoch, self._metrics = epoch, metrics
+        if time.monotonic() >= self._next or epoch == self._epochs:
+            self._show(lambda: self._draw(epoch * self._steps_per_epoch))
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
     def _draw(self, done: int) -> None:
-        assert self._bar is not None
         text = f"epoch {self._epoch}/{self._epochs}  "
         for metric in _names(self._metrics):
             train, test = (self._metrics[f"{split}/{metric}"] for split in ("train", "test"))
@@ -73,6 +98,11 @@ class Display:
         self._bar.update(done - self._done)
         self._bar.refresh()
         self._done, self._next = done, time.monotonic() + REFRESH_SECONDS
+
+
+def on_terminal() -> Display:
+    """Return what shows a job that somebody started here."""
+    return Bar() if sys.stderr is not None and sys.stderr.isatty() else Display()
 
 
 def _names(metrics: Mapping[str, float]) -> list[str]:

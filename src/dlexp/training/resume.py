@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dlexp.config.config import CHANGEABLE, Config, load_config
+from dlexp.config.config import Config, load_config
+from dlexp.config.keys import KEYS, may_change
 from dlexp.errors import FixedLengthError, UserError
 from dlexp.runs.directory import RunDirectory
-from dlexp.runs.provenance import config_sha256, environment
+from dlexp.runs.provenance import config_hashes, environment
 from dlexp.training.build import check
 from dlexp.training.job import Job
 
@@ -17,20 +18,18 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     Raises UserError for a key that would make it another experiment, or for an end before what is done.
     """
     for override in overrides:
-        key = override.split("=")[0]
-        if key not in CHANGEABLE and key != "imports":
+        if not may_change(override.split("=")[0]):
+            free = ", ".join(key for role, keys in KEYS.items() if role != "identity" for key in keys)
             raise UserError(
-                f"{override}: a resumed run stays the same experiment; only {', '.join(CHANGEABLE)} may change. "
+                f"{override}: a resumed run stays the same experiment; only {free} may change. "
                 f"For another one: dlexp train --config {run.path}/config.yaml {override}"
             )
     if not any(override.startswith("stop_at=") for override in overrides):
         overrides = [*overrides, "stop_at=null"]
-    kept = run.read_config()  # raises where it is not as it was written
+    run.read_config()  # raises if it is not as it was written
     config = check(load_config(overrides, file=run.path / "config.yaml"))
     if config.is_demonstration:
         raise UserError(f"{run.path} demonstrated something, and trained nothing: there is nothing to go on with.")
-    if list(config.imports) != kept.get("imports"):
-        raise UserError(f"imports={list(config.imports)}: a resumed run stays the same experiment, with the same code.")
     done = run.status().get("epoch", 0)
     for key in ("epochs", "stop_at"):
         value = getattr(config, key)
@@ -40,18 +39,11 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
 
 
 def kept_config(config: Config, run: RunDirectory) -> dict[str, Any]:
-    """Return config.yaml of a run that goes on: its own keys, though today's version may have more, as far as changed.
+    """Return config.yaml of a run that goes on: its own identity keys, though today's version may have more of them.
 
     So its hash stays the one that environment.json has.
     """
-    kept = run.read_config()
-    for key in CHANGEABLE:
-        group, _, option = key.rpartition(".")
-        if group:
-            kept[group][option] = getattr(getattr(config, group), option)
-        else:
-            kept[key] = getattr(config, key)
-    return kept
+    return run.read_config() | {key: value for key, value in config.to_mapping().items() if may_change(key)}
 
 
 def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
@@ -63,13 +55,20 @@ def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
     for key in ("data_sha256", "split_sha256"):
         if then.get(key) != here[key]:
             raise UserError(f"{run.path} was trained on other data than are in data_dir now ({key} differs).")
-    if then.get("config_sha256") != config_sha256(run.read_config()):
+    if then.get("config_sha256") not in config_hashes(run.read_config()):
         raise UserError(f"{run.path}/config.yaml was edited: a run stays the same experiment. Start a new one from it.")
+    if then.get("config_sha256") not in config_hashes(kept_config(job.config, run)):
+        raise UserError(
+            f"{run.path} was begun by dlexp 0.1.0, whose hash of a run counts what it writes down and its imports too: "
+            "let it go on as it was, or start a new one."
+        )
     before = run.read_config().get("epochs")
     if job.config.epochs != before and job.schedule.fixed_length:
         raise FixedLengthError(
             f"epochs={job.config.epochs}: the run was planned for {before}, and {job.schedule.fixed_length}, so that "
             "every learning rate so far would have been another."
         )
-    watched = ("torch", "numpy", "processor", "device", "device_name", "threads")
+    watched = ["torch", "numpy", "processor", "device", "device_name", "threads"]
+    if "numerics" in then:  # dlexp 0.1.0 hashed its own files instead
+        watched += ["numerics", "code_sha256"]
     return [f"{key} was {then.get(key)}, is {here[key]}" for key in watched if then.get(key) != here[key]]

@@ -13,7 +13,7 @@ from dlexp.config.lazy import pandas
 from dlexp.config.registry import import_modules
 from dlexp.errors import UserError
 from dlexp.runs.directory import METRICS, RunDirectory
-from dlexp.runs.provenance import config_sha256
+from dlexp.runs.provenance import config_hashes
 from dlexp.training import checkpoint
 from dlexp.training.build import build_model, check
 
@@ -62,7 +62,7 @@ class Run:
         """
 
         def check_origin(path: Path, state: dict[str, Any]) -> None:
-            checkpoint.check_experiment(path, state, config_sha256(self.directory.read_config()))
+            checkpoint.check_experiment(path, state, config_hashes(self.directory.read_config()))
 
         if best:
             if not (self.path / "checkpoints" / "best.pt").exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,9 +36,9 @@ _GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` go
 class Session:
     """The state of a run: starts anew, or from the run directory's newest whole checkpoint."""
 
-    def __init__(self, job: Job, run: RunDirectory, experiment: str, diagnostics: Sequence[Diagnostic] = ()):
-        """Raise UserError where the checkpoints are damaged, or of another `experiment`, the hash of a config."""
-        self.job, self.run, self._experiment, self._diagnostics = job, run, experiment, diagnostics
+    def __init__(self, job: Job, run: RunDirectory, hashes: Sequence[str], diagnostics: Sequence[Diagnostic] = ()):
+        """Raise UserError if the checkpoints are damaged, or of no config with one of `hashes`, today's first."""
+        self.job, self.run, self._hashes, self._diagnostics = job, run, hashes, diagnostics
         self.progress = Progress()
         self.totals = EpochTotals(job)
         self.best_weights: dict[str, torch.Tensor] | None = None
@@ -50,10 +51,16 @@ class Session:
                 if status["status"] in ("stopped", "finished") or (status["status"] != "failed" and status["epoch"]):
                     raise UserError(f"{run.path} was saved, but its checkpoints are gone: start a new run.")
                 self.warnings = [f"{run.path} has no checkpoint yet: it starts from the beginning."]
-            lengths = self._restore(state) if state is not None else {}
+            saved = self._restore(state) if state is not None else {METRICS: 0}
+            lengths = {name: saved.get(name, 0) for name in columns} | {METRICS: saved[METRICS]}
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
+        for name in (name for name, length in lengths.items() if length):
+            _refuse_other_columns(run.path / name, columns[name])
+        # A table that was not written before begins now; one that is not written any more may be again.
         self.tables = CsvFiles(run, columns, lengths)
+        digests = state.get("digests", {}) if state is not None else {}
+        self._paused = {name: (length, digests.get(name)) for name, length in saved.items() if name not in columns}
         imports = import_modules(job.config.imports)
         chosen = (SINKS.bind_choice(choice, imports) for choice in job.config.sinks)
         self.sinks = [self.tables, *(SINKS.build(each, imports, run_path=run.path) for each in chosen)]
@@ -72,9 +79,9 @@ class Session:
         job, progress = self.job, self.progress
         if wrong := next(self._not_finite(), None):
             raise JobError(_not_finite(wrong, f"after step {progress.step}", self.run))
-        synced = self.tables.sync()
+        synced = self._paused | self.tables.sync()
         if self.best_weights is not None and self._best_on_disk != progress.best_epoch:
-            best = {"model": self.best_weights, "progress": asdict(progress), "experiment": self._experiment}
+            best = {"model": self.best_weights, "progress": asdict(progress), "experiment": self._hashes[0]}
             checkpoint.save(self.run, best, name="best.pt")
             self._best_on_disk = progress.best_epoch
         state = {
@@ -87,7 +94,7 @@ class Session:
             "best_weights": self.best_weights,
             "lengths": {name: length for name, (length, _) in synced.items()},
             "digests": {name: digest for name, (_, digest) in synced.items()},
-            "experiment": self._experiment,
+            "experiment": self._hashes[0],
         }
         checkpoint.save(self.run, state, name=checkpoint.name_of(progress.step))
         self.run.write_status("running", **self.whereabouts())
@@ -163,7 +170,7 @@ class Session:
 
     def _check(self, path: Path, state: dict[str, Any]) -> None:
         """Raise UserError for a checkpoint of something else, or a table that was changed since it was saved."""
-        checkpoint.check_experiment(path, state, self._experiment)
+        checkpoint.check_experiment(path, state, self._hashes)
         for name, length in state["lengths"].items():
             check_head(self.run.path / name, length, state.get("digests", {}).get(name))
 
@@ -208,6 +215,16 @@ def _refuse_other_kinds(expected: Any, found: Any) -> None:
         raise ValueError("a part of it has another shape")
     elif {type(expected), type(found)} & NUMBERS and not {type(expected), type(found)} <= {*NUMBERS, type(None)}:
         raise ValueError("a part of it is of another kind")
+
+
+def _refuse_other_columns(path: Path, columns: Sequence[str]) -> None:
+    """Raise UserError if a table that goes on has columns other than those that the config asks for."""
+    with path.open(newline="", encoding="utf-8") as file:
+        header = next(csv.reader(file), [])
+    if header != list(columns):
+        raise UserError(
+            f"{path} has the columns {', '.join(header)}: a run goes on with these, not with {', '.join(columns)}."
+        )
 
 
 def _columns(job: Job, diagnostics: Sequence[Diagnostic]) -> dict[str, Sequence[str]]:

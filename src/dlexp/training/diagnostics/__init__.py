@@ -39,10 +39,8 @@ def build(config: Config, imports: Sequence[ModuleType] = ()) -> list[Diagnostic
         bound = DIAGNOSTICS.bind_choice(choice, imports)
         diagnostic = DIAGNOSTICS.build(bound, imports)
         if not isinstance(diagnostic, Diagnostic):
-            raise UserError(
-                f"diagnostics=[{bound['name']}]: {bound['name']}() returns no Diagnostic, but {diagnostic!r}."
-            )
+            raise UserError(f"diagnostics=[{bound.name}]: {bound.name}() returns no Diagnostic, but {diagnostic!r}.")
         if diagnostic.table in found:
-            raise UserError(f"diagnostics=[{bound['name']}]: another one writes {diagnostic.table} already.")
+            raise UserError(f"diagnostics=[{bound.name}]: another one writes {diagnostic.table} already.")
         found[diagnostic.table] = diagnostic
     return list(found.values())

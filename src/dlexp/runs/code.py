@@ -1,0 +1,99 @@
+"""The hash of a user's own modules: of what they say, not of how it is written or where it lies."""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+def code_sha256(modules: Sequence[ModuleType]) -> str:
+    """Return the hash of `modules` and, recursively, of what they import from beside them or the working directory.
+
+    It is of their syntax trees, in an order of their own: comments, docstrings, formatting and a file that is moved
+    change nothing. dlexp's own code counts through its numerics version, an installed package through nothing.
+    """
+    found: dict[Path, str] = {}
+    waiting = [module.__name__ for module in modules]
+    roots = {Path.cwd().resolve(), *(root for name in waiting for root in _roots(name))}
+    asked: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in asked:
+            continue
+        asked.add(name)
+        for prefix, path in _files(name):
+            if path not in found and _is_own(path, roots):
+                content = path.read_bytes()
+                with suppress(SyntaxError, ValueError):  # compiled, or a module that nobody has run
+                    tree = ast.parse(content)
+                    waiting += _imported(tree, prefix if path.stem == "__init__" else prefix.rpartition(".")[0])
+                    content = repr(_plain(tree)).encode()
+                found[path] = hashlib.sha256(content).hexdigest()
+    return hashlib.sha256("".join(sorted(found.values())).encode()).hexdigest()
+
+
+def _files(name: str) -> Iterator[tuple[str, Path]]:
+    """The file of a module and of each package that it lies in, by name; nothing is imported for it."""
+    parts, folders = name.split("."), None
+    if parts[0] == "dlexp" or parts[0] in sys.stdlib_module_names:
+        return
+    for i in range(len(parts)):
+        prefix = ".".join(parts[: i + 1])
+        if (spec := _spec(prefix, folders)) is None:
+            return  # a name in the module before it, or a module that is not there
+        if spec.origin is not None and spec.has_location:
+            yield prefix, Path(spec.origin).resolve()
+        if (folders := spec.submodule_search_locations and list(spec.submodule_search_locations)) is None:
+            return
+
+
+def _spec(name: str, folders: Sequence[str] | None) -> ModuleSpec | None:
+    if name in sys.modules:
+        return sys.modules[name].__spec__
+    return find_spec(name) if folders is None else PathFinder.find_spec(name, folders)
+
+
+def _roots(name: str) -> Iterator[Path]:
+    """The folder of the package that a module is of, at its top; that of the module, if it is of none."""
+    for _, path in list(_files(name))[:1]:
+        if path.stem == "__init__" or path.parent.name not in INSTALLED:
+            yield path.parent
+        else:
+            yield path
+
+
+def _is_own(path: Path, roots: set[Path]) -> bool:
+    return any(path.is_relative_to(root) and not INSTALLED & {*path.relative_to(root).parts} for root in roots)
+
+
+def _imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """The full names of what a module of `package` imports; of `from x import y`, x.y too, which may be a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".") if package and node.level else []
+            above = parts[: len(parts) - node.level + 1]
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names if base)
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as lists, without places, docstrings and empty fields: later versions of Python add some."""
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = dict(ast.iter_fields(node))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        fields["body"] = fields["body"][1:]
+    return [type(node).__name__, *([key, _plain(value)] for key, value in fields.items() if value not in (None, []))]

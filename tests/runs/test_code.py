@@ -1,0 +1,108 @@
+"""The hash of a user's modules changes with what they say, and with nothing else."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlexp.cli.main import main
+from dlexp.config.registry import import_modules
+from dlexp.runs.code import code_sha256
+
+NET = '''"""Nets of mine."""
+import sklearn.utils
+from my_package.parts import activation
+from torch import nn
+
+def net(*, input_shape, num_outputs):
+    """A small one."""
+    return nn.Sequential(nn.Linear(4, 8), activation(), nn.Linear(8, num_outputs))
+'''
+PARTS = "from torch import nn\nfrom . import constants\n\ndef activation():\n    return nn.ReLU()\n"
+SWEEP = ["train", "-m", "imports=[my_nets]", "model=custom", "model.name=net", "seed=1,2", "epochs=1", "--dry-run"]
+
+
+@pytest.fixture(autouse=True)
+def modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("my_nets.py").write_text(NET)
+    Path("my_package").mkdir()
+    Path("my_package/__init__.py").write_text("")
+    Path("my_package/parts.py").write_text(PARTS)
+    Path("my_package/constants.py").write_text("WIDTH = 8\n")
+    monkeypatch.setattr(sys, "path", [str(Path.cwd()), *sys.path])
+    importlib.invalidate_caches()
+    for name in [each for each in sys.modules if each.startswith("my_")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def digest() -> str:
+    return code_sha256(import_modules(["my_nets"]))
+
+
+def replace(file: str, old: str, new: str) -> None:
+    content = Path(file).read_text()
+    assert old in content
+    Path(file).write_text(content.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("my_nets.py", "Nets of mine.", "Nets of ours."),
+        ("my_nets.py", "A small one.", "One."),
+        ("my_nets.py", "nn.Linear(4, 8), ", "nn.Linear( 4,\n        8 ),  # wide\n        "),
+        ("my_package/parts.py", "\n\ndef", "\n\n\n# What comes between layers\ndef"),
+        ("my_package/__init__.py", "", '"""Parts."""\n'),
+    ],
+)
+def test_comments_docstrings_and_formatting_change_nothing(file: str, old: str, new: str) -> None:
+    before = digest()
+    Path(file).write_text(Path(file).read_text().replace(old, new) if old else new)
+    assert digest() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("my_nets.py", "nn.Linear(4, 8)", "nn.Linear(4, 8, False)"),
+        ("my_nets.py", '"""A small one."""', 'note = """A small one."""'),
+        ("my_package/parts.py", "ReLU", "Tanh"),
+        ("my_package/constants.py", "8", "8.0"),
+        ("my_package/__init__.py", "", "SEED = 1\n"),
+    ],
+)
+def test_any_other_change_changes_it(file: str, old: str, new: str) -> None:
+    before = digest()
+    Path(file).write_text(Path(file).read_text().replace(old, new) if old else new)
+    assert digest() != before
+
+
+def test_moved_files_and_what_is_not_imported_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest()
+    Path("my_package/other.py").write_text("X = 1\n")
+    assert digest() == before
+    Path("elsewhere").mkdir()
+    for name in ("my_nets.py", "my_package"):
+        Path(name).rename(Path("elsewhere") / name)
+    monkeypatch.syspath_prepend(Path("elsewhere").absolute())
+    for name in [each for each in sys.modules if each.startswith("my_")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert digest() == before
+
+
+def test_no_imports_have_a_hash_too() -> None:
+    assert code_sha256([]) == code_sha256([]) != digest()
+
+
+def test_a_finished_sweep_stays_done_until_its_nets_change(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(SWEEP[:-1]) == 0
+    for file, old, new, state in (
+        ("my_nets.py", "A small one.", "One.", "2 done"),
+        ("my_package/parts.py", "def activation", "# Between layers.\ndef activation", "2 done"),
+        ("my_package/parts.py", "ReLU", "Tanh", "2 to run"),
+    ):
+        replace(file, old, new)
+        capsys.readouterr()
+        assert main(SWEEP) == 0
+        assert f"2 jobs: {state}." in capsys.readouterr().out
