@@ -172,10 +172,10 @@ def _settings(varied: Mapping[str, Any]) -> str:
 
 def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> None:
     """Print what is to be read of each run, a line for all, and draw what is to be seen of them together."""
-    whole = [(varied, run) for varied, run in runs if run.has_result()]
+    whole = [(setting, run) for setting, run in runs if run.has_result()]
     if len(whole) < len(runs):
         print(f"{_jobs(len(runs) - len(whole))} left no whole result.json.", file=sys.stderr)
-    for varied, run in whole:
+    for setting, run in whole:
         try:
             figures.draw(run, anew=False)
         except UserError as error:  # a table of it was edited: the figures of all are in their result.json
@@ -183,8 +183,8 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
         if run.demonstration:
             print("\n" + text.demonstration(run))
         elif len(runs) == 1 or text.is_worked_example(run):
-            print(f"\n{_settings(varied)}\n{text.result(run)}")
-    trained = [(varied, run) for varied, run in whole if not run.demonstration]
+            print(f"\n{_settings(setting)}\n{text.result(run)}")
+    trained = [(setting, run) for setting, run in whole if not run.demonstration]
     if len(trained) > 1:
         print("\n" + sweeps.results(trained))
         for path in sweeps.draw(trained):

@@ -120,6 +120,6 @@ def load_config(overrides: Sequence[str], *, file: Path | None = None, choices: 
 
 
 def from_mapping(mapping: Mapping[str, Any]) -> Config:
-    """Return the config of a mapping, as Hydra composes it and `to_mapping` gives it. Raises UserError for a wrong key."""
+    """Return a mapping's config, as Hydra composes it or `to_mapping` gives it. Raises UserError for a wrong key."""
     chosen = {group: kind.of(mapping[group], group) for group, kind in COMPONENTS.items() if group in mapping}
     return Config(**schema.bind(Config, {**mapping, **chosen}, ""))

@@ -22,7 +22,7 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
     if not runs:
         return ""
     finals = [run.read_json("result.json") for _, run in runs]
-    names = list(dict.fromkeys(name for result in finals for name in result["final"]["test"]))
+    names = list(dict.fromkeys(name for result in finals for name in result["final"]["train"]))
     columns = [(split, name) for name in names for split in ("train", "test")]
     rows = [
         [

@@ -79,6 +79,7 @@ def _outcome(answer: Ended) -> str:
         figures = run.figures() if run else {}
     except UserError:  # stopped before it had a result
         figures = {}
-    test = {key: value for key, value in figures.items() if key.startswith("test/") and key != "test/loss"}
+    of_epochs = [f"test/{key.partition('/')[2]}" for key in figures if key.startswith("train/") and key != "train/loss"]
+    test = {key: figures[key] for key in of_epochs if key in figures}
     shown = [f"{key.replace('/', ' ')} {value:.4g}" for key, value in test.items()]
     return "  ".join([*shown, f"{answer.seconds:.1f} s", answer.run or ""])
