@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlexp.training.process_state import unchanged
+
 if TYPE_CHECKING:
     from dlexp.runs.directory import RunDirectory
     from dlexp.training.run import Run
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["load_run", "resume", "train"]
 
 
+@unchanged()
 def train(overrides: Sequence[str] = ()) -> "Run":
     """Do what `dlexp train` does with these overrides, and return the run.
 
@@ -36,6 +39,7 @@ def train(overrides: Sequence[str] = ()) -> "Run":
     return Run(directory.path)
 
 
+@unchanged()
 def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
     """Do what `dlexp resume` does, and return the run. Raises as `train` does."""
     from dlexp.report.figures import draw

@@ -7,6 +7,7 @@ from dlexp.cli.arguments import parser_of
 from dlexp.cli.sweeps import conclude
 from dlexp.report import figures
 from dlexp.training import loop
+from dlexp.training.process_state import unchanged
 from dlexp.training.resume import resumed_config
 from dlexp.training.run import Run
 
@@ -29,4 +30,6 @@ def resume(arguments: Sequence[str]) -> int:
         print(f"{run.path} is finished. `dlexp resume {run.path} epochs=…` extends it.")
         return 0
 
-    return conclude(loop.train(config, run.directory))
+    with unchanged():
+        resumed = loop.train(config, run.directory)
+    return conclude(resumed)

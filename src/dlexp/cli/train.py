@@ -9,6 +9,7 @@ from dlexp.config.config import load_config
 from dlexp.errors import UserError
 from dlexp.training.build import check
 from dlexp.training.loop import work_of
+from dlexp.training.process_state import unchanged
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -39,4 +40,6 @@ def train(arguments: Sequence[str]) -> int:
         raise UserError(f"--{given[0].replace('_', '-')} is about the jobs of a sweep: dlexp train -m.")
     config = check(load_config(options.overrides, file=options.config))
 
-    return conclude(work_of(config)(config))
+    with unchanged():
+        run = work_of(config)(config)
+    return conclude(run)

@@ -28,6 +28,7 @@ from dlexp.sweep.messages import Check, Ended, Message, Progress, Refused, Train
 from dlexp.sweep.output import captured, keep
 from dlexp.training.build import check
 from dlexp.training.loop import train
+from dlexp.training.process_state import unchanged
 from dlexp.training.progress import Display
 
 Draw = Callable[[RunDirectory], None]
@@ -131,7 +132,8 @@ def _work(order: Train, task: Task, claim: IO[str], draw: Draw, display: Display
         task = look(task, [RunDirectory(path) for path in known if _is_of(task, path)])
     if task.state == "running":
         return Ended("running", str(task.run and task.run.path))
-    run = task.run if task.state == "done" and task.run else _train(task, order, display)
+    with unchanged():
+        run = task.run if task.state == "done" and task.run else _train(task, order, display)
     claim.seek(0)
     claim.truncate()
     claim.write(str(run.path))

@@ -16,6 +16,7 @@ from dlexp.runs.directory import METRICS, RunDirectory
 from dlexp.runs.provenance import config_hashes
 from dlexp.training import checkpoint
 from dlexp.training.build import build_model, check
+from dlexp.training.process_state import unchanged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,7 @@ class Run:
             raise UserError(f"{self.path} has no {METRICS}: it has trained nothing.")
         return pandas.read_csv(io.BytesIO(self.directory.read_bytes(METRICS)))
 
+    @unchanged()
     def load_model(self, *, best: bool = False) -> torch.nn.Module:
         """Return the model in evaluation mode with the last weights, or with those that validation chose.
 
