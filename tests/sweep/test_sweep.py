@@ -320,7 +320,7 @@ def test_sigkills_of_a_sweep_leave_every_job_done_once_with_the_same_bits() -> N
 
 def test_flags_of_a_sweep_need_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--dry-run"]) == 2
-    assert "--dry-run is about the jobs of a sweep" in capsys.readouterr().err
+    assert "--dry-run needs a sweep" in capsys.readouterr().err
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
