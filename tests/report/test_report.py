@@ -225,7 +225,7 @@ def test_a_folder_of_somebody_s_is_left_alone(capsys: pytest.CaptureFixture[str]
     Path("homework").mkdir()
     Path("homework/report.md").write_text("mine")
     assert main(["report", "--to", "homework"]) == 2
-    assert "report.md is there already, and no report made it" in capsys.readouterr().err
+    assert "report.md exists, and no report wrote it" in capsys.readouterr().err
     assert Path("homework/report.md").read_text() == "mine"
     Path("a_file").touch()
     assert main(["report", "--to", "a_file"]) == 2 and main(["report", "a_file"]) == 2

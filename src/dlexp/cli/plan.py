@@ -15,9 +15,7 @@ def plan(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(plan)
     parser.add_argument("overrides", nargs="*", help=OVERRIDES)
-    parser.add_argument(
-        "-m", "--multirun", action="store_true", help="accepted and ignored, so that train's arguments work unchanged"
-    )
+    parser.add_argument("-m", "--multirun", action="store_true", help="ignored; train's arguments work unchanged")
     for flag in ("--dry-run", "--fresh", "--retry-failed", "--fail-fast"):
         parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args(arguments)

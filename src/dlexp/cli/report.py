@@ -22,9 +22,7 @@ def report(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(report)
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
-    parser.add_argument(
-        "--to", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="the folder of the report"
-    )
+    parser.add_argument("--to", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="the report's folder")
     parser.add_argument("--live", action="store_true", help="update the page while runs train, until Ctrl-C")
     options = parser.parse_args(arguments)
 

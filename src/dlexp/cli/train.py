@@ -22,12 +22,8 @@ def train(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(train)
     parser.add_argument("overrides", nargs="*", help=OVERRIDES)
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="start from a run's config.yaml instead of the groups"
-    )
-    parser.add_argument(
-        "-m", "--multirun", action="store_true", help="train a run for every combination of the values given"
-    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="start from a run's config.yaml, not the groups")
+    parser.add_argument("-m", "--multirun", action="store_true", help="train every combination of the values given")
     parser.add_argument("--dry-run", action="store_true", help="with -m: list the jobs that are done and those to run")
     parser.add_argument("--fresh", action="store_true", help="with -m: run every job again, even if it is done")
     parser.add_argument("--retry-failed", action="store_true", help="with -m: run only the jobs that failed")
