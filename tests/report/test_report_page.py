@@ -206,7 +206,7 @@ def test_a_live_page_follows_new_runs(page: "playwright.Page") -> None:
     try:
         assert process.stdout is not None and "0 runs in 0 studies" in process.stdout.readline()
         page.goto((REPORT / "index.html").absolute().as_uri())
-        assert "No runs were found" in page.locator("main").inner_text()
+        assert "There are no runs yet" in page.locator("main").inner_text()
         train("seed=1", "name=going")
         page.wait_for_selector("tbody tr[data-run]", timeout=60_000)
         page.locator("#search").press_sequentially("go")
