@@ -32,7 +32,7 @@ def train(arguments: Sequence[str]) -> int:
 
     flags = {name: getattr(options, name) for name in ("dry_run", "fresh", "retry_failed", "fail_fast")}
     if options.multirun and options.config:
-        raise UserError("-m sweeps a config composed from the groups: leave out --config.")
+        raise UserError("-m sweeps a config composed from the groups, and cannot start from --config.")
     if options.multirun:
         return sweep(options.overrides, **flags)
     if given := [name for name, on in flags.items() if on]:
