@@ -1,1 +1,1 @@
-"""What is run around the tool."""
+"""Scripts of the project, which are no part of the package."""

@@ -1,4 +1,4 @@
-"""Fixtures of every test: a working directory of its own, and the real image datasets."""
+"""Fixtures of all tests: a working directory for each test, and the real image datasets."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real MNIST, Hoda and CIFAR-10, laid out once."""
+    """The folder of the real MNIST, Hoda and CIFAR-10, prepared once."""
     if not (SHARED / "unpack.py").exists():
         pytest.skip(f"real image datasets are not in {SHARED}")
     folder = tmp_path_factory.mktemp("data")

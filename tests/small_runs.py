@@ -1,4 +1,4 @@
-"""Makes small runs, in this process or another, and compares two of them to the bit."""
+"""Make small runs, in this process or another, and compare two of them bit for bit."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ KINDS = {
 
 
 def train(*overrides: str) -> RunDirectory:
-    """Train in this process, two epochs unless said otherwise, without drawing."""
+    """Train in this process without drawing, by default for two epochs."""
     return loop.train(check(load_config(["epochs=2", *overrides])))
 
 
@@ -46,7 +46,7 @@ def resume(run: RunDirectory, *overrides: str) -> RunDirectory:
 
 
 def start(*arguments: str | Path) -> subprocess.Popen:
-    """Start the command in a process of its own."""
+    """Start the command in another process."""
     command = [sys.executable, "-m", "dlexp.cli", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -57,7 +57,7 @@ def only_run(root: Path = Path("outputs")) -> RunDirectory:
 
 
 def timeless(run: RunDirectory, name: str) -> list[Sequence[str]]:
-    """A table's cells as text, without the columns that tell time."""
+    """Return a table's cells as text, without the columns of times."""
     lines = [line.split(",") for line in (run.path / name).read_text().splitlines()]
     kept = [i for i, column in enumerate(lines[0]) if column not in ("seconds", "samples_per_second")]
     return [[cells[i] for i in kept] for cells in lines]

@@ -1,4 +1,4 @@
-"""The house rules that a machine can check."""
+"""The rules of the code that a test can check."""
 
 import ast
 import subprocess
@@ -33,7 +33,7 @@ for name in names:
 """
 
 
-def test_no_module_imports_what_is_heavy() -> None:
+def test_no_module_imports_a_heavy_library() -> None:
     program = IMPORT_ALL.format(eager=EAGER, heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ def test_few_imports_are_inside_functions() -> None:
     assert len(set(imports_in_functions())) <= 25, imports_in_functions()
 
 
-def test_the_house_is_small() -> None:
+def test_the_package_is_small() -> None:
     rooms = [path.name for path in SOURCE.iterdir() if path.name not in ("__pycache__", "py.typed")]
     assert len(rooms) <= 14, rooms
 

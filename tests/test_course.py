@@ -1,4 +1,4 @@
-"""The page of the course says what the experiments say today, and what they measured."""
+"""The course's page agrees with the experiments and with their measured results."""
 
 import csv
 from pathlib import Path
@@ -13,7 +13,7 @@ from scripts.course.page import page
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_the_page_is_what_the_experiments_say() -> None:
+def test_the_page_agrees_with_the_experiments() -> None:
     with (DOCS / "course_measured.csv").open(newline="") as file:
         expected = page(list(csv.DictReader(file)))
     assert (DOCS / "course.md").read_text() == expected, "run `python -m scripts.course page`"
@@ -25,7 +25,7 @@ def test_every_experiment_has_been_run_to_the_end() -> None:
     assert measured == set(options("experiment"))
 
 
-def test_runs_are_collected_with_what_was_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_collected_runs_name_their_reductions(capsys: pytest.CaptureFixture[str]) -> None:
     cut = ["experiment=nn_hw2/ex02b_initialization", "epochs=1", "dataset.train_size=60", "seed=0,1"]
     assert main(["train", "-m", *cut]) == 0
     assert main(["train", "experiment=nn_theory/ex05_deltas"]) == 0

@@ -1,4 +1,4 @@
-"""Every example of docs/extending.md runs as it stands: files are written to where they say, commands are typed."""
+"""Every example of docs/extending.md runs unchanged: its files are written where they say, its commands are run."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def sections() -> dict[str, str]:
 
 
 def write(block: str, house: Path) -> None:
-    """Write a block to the file that its first line names, or put it after a line of one that is there."""
+    """Write a block to the file that its first line names, or insert it after a line of an existing file."""
     head, _, body = block.partition("\n")
     name, _, after = head.lstrip("#/ ").partition(", after ")
     path = house / name if name.startswith("src/") else Path(name)
@@ -45,7 +45,7 @@ def write(block: str, house: Path) -> None:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
-    """A copy of dlexp that an example may add to."""
+    """A copy of dlexp that an example may change."""
     shutil.copytree(ROOT / "src" / "dlexp", tmp_path / "house" / "src" / "dlexp")
     shutil.copytree(ROOT / "conf", tmp_path / "house" / "src" / "dlexp" / "conf")
     return tmp_path / "house"

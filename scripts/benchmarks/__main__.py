@@ -1,9 +1,9 @@
-"""dlexp against a bare PyTorch loop, side by side in one process: `make benchmark`, or with the beginnings of cases.
+"""Measure dlexp against a bare PyTorch loop in one process: `make benchmark`. Arguments choose cases by beginning.
 
-Prints Markdown. Each case is run in turns (bare, dlexp, bare, dlexp, …), so that a slow spell of the machine hits
-both; the ratio is that of the fastest turns, and the span of the turns' own ratios is beside it. dlexp writes its run
-directory, evaluates and logs as configured by default; its time goes from the start of its session to the last
-checkpoint, and leaves out what happens once whatever the number of epochs: building the job, and evaluating the final
+Prints Markdown. Each case runs in turns (bare, dlexp, bare, dlexp and so on), so that a slow spell of the machine hits
+both; the ratio compares the fastest turns, and the range of the turns' own ratios is beside it. dlexp writes its run
+directory, evaluates and logs as configured by default. Its time runs from the start of its session to the last
+checkpoint; it excludes work that happens once for any number of epochs: building the job, and evaluating the final
 weights.
 """
 
@@ -42,7 +42,7 @@ def main(chosen: list[str]) -> None:
 
 
 def measure(name: str, overrides: list[str], epochs: int, turns: int, promised: str, other: Any = None) -> None:
-    """Print one case's row: dlexp's time over that of `other`, the bare loop unless said otherwise."""
+    """Print one case's row: dlexp's time divided by that of `other`, by default the bare loop."""
     with tempfile.TemporaryDirectory() as folder:
         config = check(load_config([*overrides, f"epochs={epochs}", f"output_dir={folder}"]))
         run = other or (lambda work: bare.run(work, epochs))
@@ -57,7 +57,7 @@ def measure(name: str, overrides: list[str], epochs: int, turns: int, promised: 
 
 
 def work_of(config: Config) -> bare.Work:
-    """The same model, optimizer and data as plain objects, inputs as float32 in memory."""
+    """Return the same model, optimizer and data as plain objects, with inputs as float32 in memory."""
     job = build(config)
     splits = {s: next(iter(job.batches.serve(s, job.batches.size(s)))) for s in ("train", "test")}
     evaluation_batch_size = len(next(iter(job.evaluation_batches("test")))[1])
@@ -65,7 +65,7 @@ def work_of(config: Config) -> bare.Work:
 
 
 def dlexp_seconds(config: Config) -> float:
-    """Seconds from the start of the session to the last checkpoint."""
+    """Return the seconds from the start of the session to the last checkpoint."""
     moments: list[float] = []
     session_class = loop.Session
 

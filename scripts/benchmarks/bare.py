@@ -1,7 +1,7 @@
-"""The loop that dlexp is measured against: what a careful person writes for one experiment, and nothing more.
+"""The bare loop that dlexp is measured against, as a careful person writes it for one experiment.
 
-Tensors in memory, normalized beforehand; a shuffled index a batch; the loss summed; loss and accuracy on the test split
-after each epoch. No files, no checks, no state to resume from.
+Its tensors are in memory, already normalized. It shuffles indices, sums the loss, and evaluates loss and accuracy on
+the test split after each epoch. It has no files, no checks and no state to resume from.
 """
 
 import time
@@ -25,7 +25,7 @@ class Work:
 
 
 def run(work: Work, epochs: int) -> float:
-    """Train, and return the seconds."""
+    """Train the model; return the seconds that it takes."""
     model, optimizer = work.model, work.optimizer
     (inputs, targets), (test_inputs, test_targets) = work.train, work.test
     started = time.perf_counter()

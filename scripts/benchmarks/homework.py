@@ -1,4 +1,4 @@
-"""One MNIST epoch the homework's way: a DataLoader over PIL images, transformed one sample at a time."""
+"""Train one MNIST epoch as the homework does: a DataLoader over PIL images transforms one sample at a time."""
 
 import time
 
@@ -12,7 +12,7 @@ from scripts.benchmarks.bare import Work
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Images as torchvision's MNIST serves them: a PIL image a sample, transformed when asked for."""
+    """Serve images as torchvision's MNIST does: each sample is a PIL image, transformed when it is read."""
 
     def __init__(self, images: Tensor, targets: Tensor):
         self._images, self._targets = images, targets
@@ -27,8 +27,8 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 
 def run(work: Work) -> float:
-    """Train for one epoch and evaluate, as `bare.run` does, and return the seconds."""
-    # Back to the pixels: uint8 (N, 1, 28, 28).
+    """Train for one epoch and evaluate, as `bare.run` does; return the seconds."""
+    # Undo the normalization to get pixels: uint8 (N, 1, 28, 28).
     pixels = [((x * 0.3081 + 0.1307) * 255).round().to(torch.uint8) for x, _ in (work.train, work.test)]
     train = DataLoader(Images(pixels[0], work.train[1]), batch_size=work.batch_size, shuffle=True)
     test = DataLoader(Images(pixels[1], work.test[1]), batch_size=work.batch_size)

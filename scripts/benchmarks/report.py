@@ -1,6 +1,6 @@
-"""python -m scripts.benchmarks.report: time and size of a report of 10, 200 and 1000 runs of 100 epochs.
+"""Measure time and size of a report of 10, 200 and 1000 runs of 100 epochs: python -m scripts.benchmarks.report.
 
-The runs are copies of one that was trained, with other settings and seeds: a report reads files, whoever wrote them.
+The runs are copies of one trained run with other settings and seeds, since a report reads only files.
 """
 
 import shutil
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def measure(folder: Path, size: int) -> list[str]:
-    """Return a row: the number of runs, seconds, megabytes."""
+    """Return a row: runs, seconds of three reports, the page's megabytes, its seconds to open and to filter."""
     train = ["train", "dataset=digits", "epochs=100", "name=study", f"output_dir={folder}"]
     subprocess.run([sys.executable, "-m", "dlexp.cli", *train], check=True, capture_output=True)
     (first,) = find_runs(folder)
@@ -61,7 +61,7 @@ def timed(command: list[str]) -> float:
 
 
 def in_browser(page: Path) -> tuple[str, str]:
-    """Return how long the page takes to be drawn, and to be drawn anew after a filter; '–' without Chromium."""
+    """Return how long the browser takes to draw the page, and to redraw it after a filter; '–' without Chromium."""
     chromium = shutil.which("chromium")
     if chromium is None:
         return "–", "–"

@@ -1,6 +1,6 @@
-"""A sweep of small jobs: one by one, two side by side, and each by a command of its own.
+"""Measure a sweep of small jobs, one at a time and two in parallel, against one command for each job.
 
-python -m scripts.benchmarks.sweep prints the ratios to the commands' time, all measured in one go.
+`python -m scripts.benchmarks.sweep` measures all three in turn, and prints each time's ratio to that of the commands.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ TRAIN = [sys.executable, "-m", "dlexp.cli", "train"]
 
 
 def seconds(commands: Sequence[Sequence[str]]) -> float:
-    """Run the commands one after another."""
+    """Run the commands one after another; return the seconds that they take."""
     started = time.perf_counter()
     for command in commands:
         subprocess.run(command, check=True, capture_output=True)

@@ -1,1 +1,1 @@
-"""The course: run all of its experiments, collect what they measured, and write the page that a student can follow."""
+"""The course: run its experiments, collect their results, and write the page that a student follows."""

@@ -1,7 +1,7 @@
 """python -m scripts.course run [NAME…] | collect | page.
 
-`run` trains the experiments (all, or those whose names begin so) into outputs/course; `collect` reads the runs there
-into docs/course_measured.csv; `page` writes docs/course.md from the experiments and that table.
+`run` trains all experiments, or those whose names begin with a NAME, into outputs/course; `collect` writes the results
+of these runs to docs/course_measured.csv; `page` writes docs/course.md from the experiments and that table.
 """
 
 import csv
@@ -41,7 +41,7 @@ def run(beginnings: list[str]) -> int:
 
 
 def collect(*roots: Path) -> list[dict[str, object]]:
-    """Return a row for each finished run under the `roots`: the last of each experiment, setting and seed."""
+    """Return a row for each finished run under the `roots`: the newest of each experiment, setting and seed."""
     rows: dict[tuple[str, str, int], dict[str, object]] = {}
     for directory in (run for root in roots for run in find_runs(root)):
         if (row := _row(directory)) is not None:
@@ -54,7 +54,7 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
     config = directory.read_config()
     name = config["name"]
     if name not in options("experiment") or not (directory.path / "result.json").exists():
-        return None  # somebody's own run, or one that is not at its end
+        return None  # a run of another experiment, or an unfinished one
     result = directory.read_json("result.json")
     row: dict[str, object] = {"experiment": name, "setting": "", "seed": 0, "reduced": ""}
     if "sides" in result:
@@ -83,7 +83,7 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
 
 
 def main() -> int:
-    """Do what the first argument says."""
+    """Run the action that the first argument names."""
     action, arguments = (sys.argv[1:] or ["page"])[0], sys.argv[2:]
     if action == "run":
         return run(arguments)

@@ -1,4 +1,4 @@
-"""The page of the course: every experiment's own words, its command, and what was reported beside what was measured."""
+"""Write the course's page: each experiment's description, its command, and its reported and measured results."""
 
 import math
 import re
@@ -76,7 +76,7 @@ def _table(name: str, measured: Sequence[Mapping[str, str]]) -> str:
 
 
 def _reported(name: str, setting: str) -> str:
-    """The reported test figures of the reference rows whose conditions are this setting."""
+    """Return the reported test figures of the reference rows whose conditions match this setting."""
     found = []
     for row in load_config([f"experiment={name}"]).reference:
         figures = {key: value for key, value in row.items() if key in ("test/accuracy", "test/loss", "train/accuracy")}

@@ -1,4 +1,4 @@
-"""The command line: what is typed right works, what is typed wrong is named, and exit codes tell."""
+"""The command line: its verbs, the messages for mistakes, and the exit codes."""
 
 import json
 import subprocess
@@ -93,7 +93,7 @@ MISTAKES = {  # arguments of train: what the message must hold
 
 
 @pytest.mark.parametrize("arguments", MISTAKES)
-def test_a_mistake_is_named_and_leaves_nothing(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_named_and_writes_no_run(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *arguments.split()]) == 2
     output, errors = capsys.readouterr()
     assert errors.startswith("dlexp: ") and MISTAKES[arguments] in errors
@@ -167,7 +167,7 @@ def test_summary_counts_layers_without_data(capsys: pytest.CaptureFixture[str]) 
     assert f"{784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10:,} parameters" in capsys.readouterr().out
 
 
-def test_train_evaluate_and_resume_of_a_finished_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_is_evaluated_and_not_trained_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "epochs=3", "dataset.validation_fraction=0.2"]) == 0
     output = capsys.readouterr().out
     run = only_run()
@@ -191,7 +191,7 @@ def test_a_saved_config_repeats_the_run() -> None:
     assert hashes[0] == hashes[1]
 
 
-def test_a_model_in_python_and_a_config_of_the_users_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_user_s_own_model_and_config_are_trained(capsys: pytest.CaptureFixture[str]) -> None:
     Path("my_models.py").write_text(
         "from __future__ import annotations\nfrom torch import nn\n\n"
         "def wide(width: int = 8, *, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:\n"
@@ -209,7 +209,7 @@ def test_a_model_in_python_and_a_config_of_the_users_own(capsys: pytest.CaptureF
     assert "19 parameters" in capsys.readouterr().out
 
 
-def test_the_command_is_quiet_in_a_pipe_that_closes() -> None:
+def test_the_command_is_quiet_if_its_pipe_closes() -> None:
     process = start("list", "dataset")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
@@ -218,14 +218,14 @@ def test_the_command_is_quiet_in_a_pipe_that_closes() -> None:
     assert process.wait(timeout=60) == 0
 
 
-def test_environment_tells_where_a_run_came_from() -> None:
+def test_environment_json_records_the_origin_of_a_run() -> None:
     environment = json.loads((train().path / "environment.json").read_text())
     for key in ("command", "torch", "device", "threads", "data_sha256", "split_sha256", "initial_weights_sha256"):
         assert environment[key], key
 
 
 @pytest.mark.parametrize("how", ["own", "brought", "installed"])
-def test_a_run_imports_what_is_the_user_s_own_and_nothing_it_brings(
+def test_a_run_imports_the_user_s_own_modules_and_none_beside_its_config(
     how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mine.py").write_text(

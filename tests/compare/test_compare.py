@@ -1,4 +1,4 @@
-"""What `dlexp compare` says of a factor, and that its statistics can be trusted."""
+"""`dlexp compare`: its statistics, its sentences and its formats."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ FIVE = [0.9, 0.93, 0.91, 0.95, 0.92]
 
 
 def fake(name: str, accuracy: float, *, hashes: dict[str, str] | None = None, **changes: object) -> RunDirectory:
-    """A finished run of one epoch's worth of files, with figures of our own choice."""
+    """Write the files of a finished run of one epoch, with the figures given."""
     run = RunDirectory.create(Path("outputs"), name)
     config: dict[str, object] = {
         "dataset": {"name": "iris", "split_seed": 0},
@@ -34,7 +34,7 @@ def fake(name: str, accuracy: float, *, hashes: dict[str, str] | None = None, **
         group, _, option = key.partition("__")
         config[group] = {**config[group], option: value} if option else value  # type: ignore[dict-item]
     run.write_config(config)
-    ground = dict.fromkeys((*groups.GROUND, groups.WEIGHTS), "same") | {groups.WEIGHTS: str(config["seed"])}
+    ground = dict.fromkeys((*groups.PROVENANCE, groups.WEIGHTS), "same") | {groups.WEIGHTS: str(config["seed"])}
     run.write_json("environment.json", {**ground, **(hashes or {})})
     final = {split: {"loss": 1 - accuracy, "accuracy": accuracy} for split in ("train", "test")}
     run.write_json("result.json", {"status": "finished", "final": final, "training_seconds": 1.0})
@@ -42,7 +42,7 @@ def fake(name: str, accuracy: float, *, hashes: dict[str, str] | None = None, **
 
 
 def factor(offsets: dict[str, float], seeds: int, spread: float = 0.01, **changes: object) -> None:
-    """Runs for each activation: a figure for each seed, the same for all, plus the activation's offset and noise."""
+    """Write runs of each activation: a figure for each seed, plus the activation's offset and noise."""
     generator = np.random.default_rng(0)
     for seed in range(seeds):
         level = 0.8 + 0.05 * generator.normal()
@@ -58,13 +58,13 @@ def compare(*by: str, metric: str = "test/accuracy") -> comparison.Comparison:
 # --- The statistics, against scipy and by simulation.
 
 
-def test_rounding_is_no_difference() -> None:
+def test_rounding_makes_no_difference() -> None:
     noise = [1e-16, -1e-16, 1e-16, 3e-16, 1e-16]
     assert paired_p_value(noise) == 1.0 and paired_interval(noise) == (0.0, 0.0) and pairs_needed(noise) is None
     assert estimate([0.9 + each for each in noise]).deviation == 0.0
 
 
-def test_an_estimate_is_scipy_s() -> None:
+def test_an_estimate_agrees_with_scipy() -> None:
     found = estimate(FIVE)
     low, high = stats.t.interval(0.95, 4, np.mean(FIVE), stats.sem(FIVE))
     assert (found.count, found.mean, found.deviation) == (
@@ -76,13 +76,13 @@ def test_an_estimate_is_scipy_s() -> None:
     assert estimate([0.5]).deviation is None
 
 
-def test_a_paired_test_is_scipy_s() -> None:
+def test_a_paired_test_agrees_with_scipy() -> None:
     other = np.array([0.88, 0.9, 0.92, 0.9, 0.91])
     assert paired_p_value(np.array(FIVE) - other) == pytest.approx(stats.ttest_rel(FIVE, other).pvalue)
     assert paired_p_value([0.0, 0.0]) == 1.0 and paired_p_value([0.1, 0.1]) == 0.25
 
 
-def test_holm_is_the_textbook_s() -> None:
+def test_holm_agrees_with_the_textbook() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == [] and holm([0.9, 0.8]) == [1.0, 1.0]
 
@@ -109,7 +109,7 @@ def test_without_a_difference_at_most_5_in_100_studies_claim_one() -> None:
     assert claims / 600 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 600)
 
 
-def test_as_many_pairs_as_are_said_to_be_needed_find_it() -> None:
+def test_the_number_of_pairs_needed_detects_the_difference() -> None:
     generator = np.random.default_rng(3)
     pilot = generator.normal(0.5, 1, 200)
     pilot = (pilot - pilot.mean()) / pilot.std(ddof=1) + 0.5  # an effect of exactly half a deviation
@@ -123,7 +123,7 @@ def test_as_many_pairs_as_are_said_to_be_needed_find_it() -> None:
 # --- The comparison.
 
 
-def test_a_clear_winner_is_named_and_equals_are_not_told_apart() -> None:
+def test_a_clear_winner_is_named_and_equal_settings_are_not_told_apart() -> None:
     factor({"relu": 0.1, "tanh": 0.0, "sigmoid": 0.0}, seeds=6)
     (effect,) = compare("model.activation").effects
     assert next(iter(effect.settings)) == "relu" and effect.settings["relu"].count == 6 and not effect.confounders
@@ -135,25 +135,25 @@ def test_a_clear_winner_is_named_and_equals_are_not_told_apart() -> None:
     assert clear.low is not None and clear.high is not None and clear.low < 0.1 < clear.high
 
 
-def test_what_the_interval_contradicts_is_not_claimed() -> None:
+def test_a_difference_whose_interval_includes_0_is_not_claimed() -> None:
     found = comparison.Difference("a", "b", 10, 0.05, low=-0.01, high=0.1, p_value=0.04)
     assert "do not tell a from b" in comparison._sentence(
         found, "test/accuracy", dict.fromkeys("ab", estimate([0.1] * 10)), higher=True
     )
 
 
-def test_runs_are_paired_that_are_alike_in_all_else() -> None:
-    """Learning rates that go with the seeds, the other way round in the other group: no two runs can be compared."""
+def test_only_runs_with_the_same_other_keys_are_paired() -> None:
+    """Each seed has another learning rate in the other group, so no two runs can be paired."""
     for seed in range(6):
         for activation, lr in (("relu", (0.01, 0.1)), ("tanh", (0.1, 0.01))):
             fake("crossed", 0.9 - (lr[seed % 2]), seed=seed, model__activation=activation, optimizer__lr=lr[seed % 2])
     (effect,) = compare("model.activation").effects
-    assert effect.differences[0].pairs == 0 and "nothing can be said" in effect.sentences[0]
+    assert effect.differences[0].pairs == 0 and "supports no conclusion" in effect.sentences[0]
     assert any("optimizer.lr: never the same" in each for each in effect.confounders)
 
 
 def test_a_difference_is_over_the_cells_that_both_settings_have() -> None:
-    """Of an unfinished grid: the slow learning rate is there for one of tanh's seeds only, and counts in no pair."""
+    """In an unfinished grid only one of tanh's seeds has the slow learning rate, so it counts in no pair."""
     for seed in range(5):
         for lr, level in ((0.1, 0.8), (0.001, 0.2)):
             fake("half", level + seed / 100, seed=seed, optimizer__lr=lr)
@@ -163,10 +163,10 @@ def test_a_difference_is_over_the_cells_that_both_settings_have() -> None:
     found = compare("model.activation")
     (difference,) = found.effects[0].differences
     assert difference.pairs == 5 and abs(difference.mean) == pytest.approx(0.1 - 0.0004)
-    assert any("Not every combination" in note for note in found.notes)
+    assert any("Some combinations of" in note for note in found.notes)
 
 
-def test_a_sentence_says_over_which_seeds() -> None:
+def test_a_sentence_names_the_number_of_common_seeds() -> None:
     for seed in range(10):
         fake("uneven", 0.95 - 0.03 * seed, seed=seed)
         if seed > 6:
@@ -179,15 +179,15 @@ def test_a_sentence_says_over_which_seeds() -> None:
     )
 
 
-def test_settings_that_look_alike_stay_apart_and_what_is_no_number_is_left_out() -> None:
+def test_settings_that_look_alike_stay_apart_and_runs_without_a_finite_figure_are_left_out() -> None:
     for seed in range(3):
         for sizes in ([16], 16, "16"):
             fake("alike", 0.9, seed=seed, model__hidden_sizes=sizes)
     fake("alike", float("nan"), seed=3, model__hidden_sizes=[16])
     found = compare("model.hidden_sizes")
     assert set(found.effects[0].settings) == {"[16]", "16", '"16"'}
-    assert "1 runs are left out: they have no test/accuracy that is a number." in found.notes
-    assert "come to the same test/accuracy with every seed" in found.effects[0].sentences[0]
+    assert "1 runs are left out: their test/accuracy is missing or not finite." in found.notes
+    assert "have the same test/accuracy for every seed" in found.effects[0].sentences[0]
 
 
 def test_two_seeds_that_agree_claim_nothing() -> None:
@@ -221,7 +221,7 @@ def test_a_smaller_loss_is_better() -> None:
     assert next(iter(effect.settings)) == "relu" and "relu is better than tanh" in effect.sentences[0]
 
 
-def test_pairing_by_seed_sees_what_unpaired_intervals_hide() -> None:
+def test_pairing_by_seed_finds_a_difference_that_unpaired_intervals_hide() -> None:
     factor({"relu": 0.02, "tanh": 0.0}, seeds=6, spread=0.002)  # the seeds differ by 0.05
     (effect,) = compare("model.activation").effects
     relu, tanh = effect.settings["relu"], effect.settings["tanh"]
@@ -229,10 +229,10 @@ def test_pairing_by_seed_sees_what_unpaired_intervals_hide() -> None:
     assert "relu is better than tanh" in effect.sentences[0]
 
 
-def test_one_seed_says_nothing() -> None:
+def test_one_seed_supports_no_conclusion() -> None:
     factor({"relu": 0.1, "tanh": 0.0}, seeds=1)
     (effect,) = compare("model.activation").effects
-    assert "nothing can be said" in effect.sentences[0]
+    assert "supports no conclusion" in effect.sentences[0]
 
 
 def test_two_factors_have_main_effects_and_a_best_combination() -> None:
@@ -259,7 +259,7 @@ def test_two_factors_have_main_effects_and_a_best_combination() -> None:
         ({}, {"threads": "2"}, "threads"),
     ],
 )
-def test_whatever_else_differs_is_a_confounder(
+def test_every_other_difference_is_a_confounder(
     changes: dict[str, object], hashes: dict[str, str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for seed in range(3):
@@ -278,14 +278,14 @@ def test_other_initial_weights_for_the_same_seed_are_a_confounder() -> None:
     assert "initial weights" in compare("batch_size").effects[0].confounders[0]
 
 
-def test_options_that_only_one_choice_has_are_part_of_it() -> None:
+def test_an_option_that_only_one_choice_has_is_no_confounder() -> None:
     for seed in range(3):
         fake("study", 0.9, seed=seed, optimizer={"name": "adam", "lr": 0.01, "betas": [0.9, 0.999]})
         fake("study", 0.8, seed=seed, optimizer={"name": "sgd", "lr": 0.01, "momentum": 0.9})
     assert compare("optimizer").effects[0].confounders == []
 
 
-def test_what_is_left_out_is_said() -> None:
+def test_notes_name_the_runs_left_out() -> None:
     factor({"relu": 0.1, "tanh": 0.0}, seeds=2)
     twin = fake("study", 0.5, seed=0)
     (find_runs(Path("outputs"))[-1].path / "result.json").unlink()
@@ -311,7 +311,7 @@ def test_mistakes_are_named(arguments: list[str], message: str, capsys: pytest.C
     assert message in capsys.readouterr().err
 
 
-def test_nothing_to_compare_is_said() -> None:
+def test_having_nothing_to_compare_is_a_user_error() -> None:
     with pytest.raises(UserError, match="no finished run"):
         comparison.compare([], ["seed"], "test/accuracy")
 

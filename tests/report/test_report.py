@@ -1,4 +1,4 @@
-"""The report as files: what it reads, keeps, and says, whatever is in a run directory."""
+"""The report's files, for runs in any state."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ DRAW = paper.draw
 
 @pytest.fixture(autouse=True)
 def sketches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made, but not rendered: that takes half a second each, and one test does it."""
+    """Make figures without rendering them, which takes half a second each; one test renders them."""
 
     def sketch(way: Callable[[], object], stem: Path) -> None:
         way()
@@ -48,7 +48,7 @@ def study(**changes: object) -> list[RunDirectory]:
     ]  # fmt: skip
 
 
-def test_the_report_is_a_page_pictures_a_table_and_a_text(
+def test_the_report_has_a_page_pictures_a_table_and_a_text(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paper, "draw", DRAW)
@@ -73,7 +73,7 @@ def test_the_report_is_a_page_pictures_a_table_and_a_text(
     assert compared.strip() in text
 
 
-def test_it_imports_no_torch() -> None:
+def test_the_report_does_not_import_torch() -> None:
     train("epochs=1")
     program = (
         "import sys; from dlexp.cli.main import main; assert main(['report']) == 0; sys.exit('torch' in sys.modules)"
@@ -101,7 +101,7 @@ def test_unchanged_runs_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(read) == 8, "what is no cache is read anew"
 
 
-def test_runs_in_any_state_are_shown_as_what_they_are() -> None:
+def test_runs_in_any_state_are_shown_with_their_status() -> None:
     whole, failed, killed, cut, empty, no_object = (train(f"seed={seed}", "name=states") for seed in range(6))
     failed.write_status("failed", epoch=1, error="The loss became nan")
     (killed.path / "result.json").unlink()
@@ -127,7 +127,7 @@ def test_runs_in_any_state_are_shown_as_what_they_are() -> None:
     assert main(["report"]) == 0
 
 
-def test_a_running_run_is_running() -> None:
+def test_a_run_that_is_training_is_shown_as_running() -> None:
     run = train("name=going")
     with run.locked():
         run.write_status("running", epoch=1)
@@ -135,7 +135,7 @@ def test_a_running_run_is_running() -> None:
     assert found.runs[0]["status"] == "running"
 
 
-def test_a_factor_is_what_was_varied_not_what_came_with_it() -> None:
+def test_a_key_that_follows_from_another_is_no_factor() -> None:
     for optimizer in ("adam", "sgd"):
         for seed in (0, 1):
             train(f"optimizer={optimizer}", f"seed={seed}", "name=optimizers")
@@ -158,8 +158,8 @@ def test_thinning_keeps_the_ends_and_the_extremes() -> None:
     assert all(columns["loss"][int(step)] == loss for step, loss in zip(thin["step"], thin["loss"], strict=True))
 
 
-def test_nothing_in_a_run_directory_gets_out_of_its_place() -> None:
-    """Names with slashes, dots and markup: in file names, in the text, in the page's data."""
+def test_names_with_slashes_and_markup_stay_text() -> None:
+    """In file names, in report.md and in the page's data."""
     run = train("name=study")
     config = run.read_config()
     config["name"] = f"../../{HOSTILE}|$x${{script}}{{plotly}}{{data}}"
@@ -180,8 +180,8 @@ def test_settings_of_any_kind_are_drawn() -> None:
     assert (REPORT / "figures" / "sizes_factors.png").exists()
 
 
-def test_a_heat_map_s_cells_are_found_by_their_settings() -> None:
-    """Not by a text that joins them: `a, b` with `c` is not `a` with `b, c`."""
+def test_the_cells_of_a_heat_map_are_found_by_their_settings() -> None:
+    """A text that joins the settings is ambiguous: `a, b` with `c` is not `a` with `b, c`."""
     runs = [
         {"keys": {"x": x, "y": y}, "figures": {"test/accuracy": value}}
         for x, y, value in (("a, b", "c", 0.1), ("a", "b, c", 0.9), ("a, b", "b, c", 0.2), ("a", "c", 0.3))
@@ -199,7 +199,7 @@ def test_a_killed_run_does_not_stay_running() -> None:
     assert collect.collect([run], REPORT / ".cache.json")[0]["status"] == "interrupted"
 
 
-def test_pictures_are_the_study_s_own_and_go_with_it() -> None:
+def test_pictures_of_a_study_are_deleted_with_its_runs() -> None:
     short, long = train("name=iris"), train("name=iris_mlp")
     write(runs, REPORT)
     text = (REPORT / "report.md").read_text()
@@ -208,7 +208,7 @@ def test_pictures_are_the_study_s_own_and_go_with_it() -> None:
     assert not list((REPORT / "figures").glob("iris_mlp_*")) and long.path.exists()
 
 
-def test_a_table_that_was_edited_is_said_and_not_shown() -> None:
+def test_an_edited_table_is_named_and_not_shown() -> None:
     run, other = train("name=edited"), train("name=whole")
     table = run.path / "metrics.csv"
     table.write_text(table.read_text().replace("\n2,", "\n2.,"))
@@ -220,12 +220,12 @@ def test_a_table_that_was_edited_is_said_and_not_shown() -> None:
     assert collect.read(other)["status"] == "finished"
 
 
-def test_a_folder_of_somebody_s_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_no_report_wrote_is_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
     train("epochs=1")
     Path("homework").mkdir()
     Path("homework/report.md").write_text("mine")
     assert main(["report", "--to", "homework"]) == 2
-    assert "report.md is there already, and no report made it" in capsys.readouterr().err
+    assert "report.md exists, and no report wrote it" in capsys.readouterr().err
     assert Path("homework/report.md").read_text() == "mine"
     Path("a_file").touch()
     assert main(["report", "--to", "a_file"]) == 2 and main(["report", "a_file"]) == 2
@@ -246,7 +246,7 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["boundary.csv", "points.csv", "metrics.csv", "confusion_matrix.csv", "result.json",
                                   "status.json", "gradients.csv", "config.yaml", "environment.json"])  # fmt: skip
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "binary", "a folder"])
-def test_a_damaged_file_costs_one_run_at_most(name: str, damage: str, two_runs: Path) -> None:
+def test_a_damaged_file_affects_at_most_one_run(name: str, damage: str, two_runs: Path) -> None:
     shutil.copytree(two_runs, "outputs")
     run, whole = runs()
     content = (run.path / name).read_bytes()
@@ -260,10 +260,10 @@ def test_a_damaged_file_costs_one_run_at_most(name: str, damage: str, two_runs: 
     assert any(each["path"] == str(whole.path) and each["status"] == "finished" for s in found for each in s.runs)
 
 
-def test_hoda_s_digits_are_persian() -> None:
+def test_class_names_of_hoda_are_persian_digits() -> None:
     assert collect.class_names(["0", "9"], "hoda_full") == ["۰", "۹"] and collect.class_names(["0"], "mnist") == ["0"]
 
 
-def test_what_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_path_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "nowhere"]) == 2
     assert "nowhere does not exist" in capsys.readouterr().err

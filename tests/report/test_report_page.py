@@ -28,7 +28,7 @@ def browser() -> Iterator["playwright.Browser"]:
 
 @pytest.fixture
 def page(browser: "playwright.Browser") -> Iterator["playwright.Page"]:
-    """A page that fails its test where it logs an error, throws, or opens a dialog."""
+    """A page that fails its test if it logs an error, throws, or opens a dialog."""
     context = browser.new_context(viewport={"width": 1300, "height": 900}, offline=True)
     opened, wrong = context.new_page(), list[str]()
     opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
@@ -41,7 +41,7 @@ def page(browser: "playwright.Browser") -> Iterator["playwright.Page"]:
 
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files beside the page take longer to draw than the page to test."""
+    """Write no pictures: drawing them takes longer than testing the page."""
     monkeypatch.setattr(paper, "figures", lambda study: {})
 
 
@@ -76,7 +76,7 @@ def test_runs_are_sorted_filtered_and_drawn(page: "playwright.Page") -> None:
     assert page.locator("tbody tr[data-run]").count() == 0
 
 
-def test_curves_are_means_with_bands_and_tell_values(page: "playwright.Page") -> None:
+def test_curves_are_means_with_bands_and_show_values(page: "playwright.Page") -> None:
     made = study()
     write(runs, REPORT)
     show(page)
@@ -98,7 +98,7 @@ def test_curves_are_means_with_bands_and_tell_values(page: "playwright.Page") ->
     assert traces(page, "curve-loss")[-1]["x"][0] < 1
 
 
-def test_what_compare_concludes_and_one_run_are_read(page: "playwright.Page") -> None:
+def test_the_page_shows_the_conclusions_of_compare_and_the_details_of_a_run(page: "playwright.Page") -> None:
     (first, *_) = study()
     findings = write(runs, REPORT)[0].comparisons["test/accuracy"].effects[0]
     show(page)
@@ -113,8 +113,8 @@ def test_what_compare_concludes_and_one_run_are_read(page: "playwright.Page") ->
     assert page.locator("[data-plot=gradients]").count() == 1
 
 
-def test_the_best_of_numbers_comes_first(page: "playwright.Page") -> None:
-    """JavaScript orders an object's keys 8, 64 by themselves: the page must keep the order of the means."""
+def test_the_best_numeric_setting_comes_first(page: "playwright.Page") -> None:
+    """JavaScript sorts an object's numeric keys; the page must keep the order of the means."""
     for size in (8, 64):
         for seed in (0, 1):
             train(f"batch_size={size}", f"seed={seed}", "epochs=6", "name=sizes", "optimizer.lr=0.01")
@@ -126,7 +126,7 @@ def test_the_best_of_numbers_comes_first(page: "playwright.Page") -> None:
     assert page.locator(".card b").last.inner_text() == "8"
 
 
-def test_several_studies_begin_with_all_of_them(page: "playwright.Page") -> None:
+def test_a_report_of_several_studies_opens_with_the_overview(page: "playwright.Page") -> None:
     study()
     train("dataset=diabetes", "loss=mse", "name=other")
     write(runs, REPORT)
@@ -140,7 +140,7 @@ def test_several_studies_begin_with_all_of_them(page: "playwright.Page") -> None
     assert page.locator("#overview").count() == 1
 
 
-def test_a_control_keeps_the_focus(page: "playwright.Page") -> None:
+def test_a_control_keeps_the_focus_after_a_change(page: "playwright.Page") -> None:
     study()
     write(runs, REPORT)
     show(page)
@@ -153,14 +153,14 @@ def test_a_control_keeps_the_focus(page: "playwright.Page") -> None:
     assert page.evaluate("document.activeElement.dataset.run") == page.locator("tr.chosen").get_attribute("data-run")
 
 
-def test_an_address_that_is_none_opens_the_beginning(page: "playwright.Page") -> None:
+def test_an_invalid_address_opens_the_first_view(page: "playwright.Page") -> None:
     study()
     write(runs, REPORT)
     show(page, "100%")
     assert page.locator("h2").inner_text() == "study"
 
 
-def test_no_name_is_markup(page: "playwright.Page") -> None:
+def test_markup_in_names_is_shown_as_text(page: "playwright.Page") -> None:
     for seed in (0, 1):
         run = train("name=study", f"seed={seed}")
         confusion = (run.path / "confusion_matrix.csv").read_text().replace("setosa", HOSTILE)
@@ -179,7 +179,7 @@ def test_no_name_is_markup(page: "playwright.Page") -> None:
     assert page.locator("main script, main img[src=x]").count() == 0
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(page: "playwright.Page") -> None:
+def test_a_phone_shows_the_page_without_scrolling_sideways(page: "playwright.Page") -> None:
     study()
     write(runs, REPORT)
     page.set_viewport_size({"width": 390, "height": 840})
@@ -188,7 +188,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(page: "playwright.Page") ->
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_runs_in_any_state_are_there(page: "playwright.Page") -> None:
+def test_runs_in_any_state_are_on_the_page(page: "playwright.Page") -> None:
     whole, cut = train("seed=1", "name=states"), train("seed=2", "name=states")
     (cut.path / "result.json").write_text('{"final": {"te')
     whole.write_status("failed", epoch=1, error="The loss became nan")
@@ -200,13 +200,13 @@ def test_runs_in_any_state_are_there(page: "playwright.Page") -> None:
 
 
 def test_a_live_page_follows_new_runs(page: "playwright.Page") -> None:
-    """From before there is any run, to cards and findings; what was typed stays, and the end is told."""
+    """It opens before there is a run, keeps typed text, and shows when updates end."""
     Path("outputs").mkdir()
     process = start("report", "--live")
     try:
         assert process.stdout is not None and "0 runs in 0 studies" in process.stdout.readline()
         page.goto((REPORT / "index.html").absolute().as_uri())
-        assert "No runs were found" in page.locator("main").inner_text()
+        assert "There are no runs yet" in page.locator("main").inner_text()
         train("seed=1", "name=going")
         page.wait_for_selector("tbody tr[data-run]", timeout=60_000)
         page.locator("#search").press_sequentially("go")

@@ -1,4 +1,4 @@
-"""What several runs come to together: a table, gradient norms over depth, decision boundaries."""
+"""The results of a sweep: a table, gradient norms over depth, decision boundaries."""
 
 import csv
 from pathlib import Path
@@ -32,13 +32,13 @@ def test_a_sweep_ends_with_a_table_and_its_pictures(capsys: pytest.CaptureFixtur
     assert table.splitlines()[-1] == str(pictures("gradients")[0])
 
 
-def test_runs_with_other_measures_have_columns_of_their_own() -> None:
+def test_runs_with_other_metrics_have_columns_of_their_own() -> None:
     runs = [({"dataset": "iris"}, train("epochs=1")), ({"dataset": "diabetes"}, train("dataset=diabetes", "loss=mse"))]
     header, *rows = sweeps.results(runs).splitlines()
     assert "test accuracy" in header and "test absolute_error" in header and len(rows) == 2
 
 
-def test_a_decision_boundary_is_what_the_net_says() -> None:
+def test_a_decision_boundary_agrees_with_the_net() -> None:
     run = train(
         "dataset=playground", "dataset.pattern=xor", "dataset.normalization=standard", "loss=binary_cross_entropy",
         "model.activation=tanh", "epochs=30", "optimizer.lr=0.03",
@@ -83,12 +83,12 @@ def test_more_features_have_no_boundary() -> None:
         (0.1, "0.1"),
     ],
 )
-def test_values_are_labelled_shortly(value: object, text: str) -> None:
+def test_labels_of_values_are_short(value: object, text: str) -> None:
     assert sweeps.label(value) == text
 
 
-def test_a_layer_without_gradient_is_said_not_dropped() -> None:
-    """A logarithmic axis has no 0: the picture says how many layers it leaves out."""
+def test_a_layer_without_gradient_is_counted_in_the_picture() -> None:
+    """A logarithmic axis has no 0, so the picture names the number of layers that it leaves out."""
     dead = train(
         "model.hidden_sizes=[5,5]", "model.init={weight: zeros, bias: zeros}", "log_gradients=true", "epochs=1"
     )

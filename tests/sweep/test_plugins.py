@@ -26,7 +26,7 @@ def test_submitit_runs_the_jobs() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # optuna 2.10's own, of its SQLAlchemy
-def test_a_study_is_on_disk_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_optuna_study_is_stored_and_continued(capsys: pytest.CaptureFixture[str]) -> None:
     study = ["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
     study += ["optimizer.lr=interval(0.001,0.1)", "epochs=2", "dataset.validation_fraction=0.2"]
     assert main(study) == 0
@@ -48,6 +48,6 @@ def test_a_study_is_on_disk_and_goes_on(capsys: pytest.CaptureFixture[str]) -> N
         (["hydra.callbacks.x._target_=os.system", "seed=1,2"], "settings of Hydra itself"),
     ],
 )
-def test_what_cannot_be_is_named(overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_impossible_plugin_is_named(overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", *overrides]) == 2
     assert message in capsys.readouterr().err and not find_runs(Path("outputs"))

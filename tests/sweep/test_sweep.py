@@ -1,4 +1,4 @@
-"""A sweep: what it expands to, and that one job's failure does not stop the others."""
+"""A sweep: its expansion, its jobs, and that one job's failure does not stop the others."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ from dlexp.training.build import check
 EXPLODING = ["optimizer=sgd", "optimizer.lr=1e30,0.1", "model.hidden_sizes=[64,64]", "epochs=20"]
 
 
-def test_every_combination_the_last_key_fastest() -> None:
+def test_a_sweep_expands_to_every_combination_with_the_last_key_fastest() -> None:
     assert expand(["epochs=2", "batch_size=8,16", "model.activation=relu,tanh"]) == [
         ["epochs=2", "batch_size=8", "model.activation=relu"],
         ["epochs=2", "batch_size=8", "model.activation=tanh"],
@@ -38,7 +38,7 @@ def test_every_combination_the_last_key_fastest() -> None:
     assert [job[-1] for job in expand(["seed=range(3)"])] == ["seed=0", "seed=1", "seed=2"]
 
 
-def test_an_experiment_s_grid_and_what_is_typed_over_it() -> None:
+def test_typed_values_replace_those_of_an_experiment_s_grid() -> None:
     experiment = "experiment=is_hw4/ex02a_batch_size"
     assert [job[-1] for job in expand([experiment])] == ["batch_size=32", "batch_size=64", "batch_size=256"]
     assert expand([experiment, "batch_size=8"]) == [[experiment, "batch_size=8"]]
@@ -53,7 +53,7 @@ def test_one_wrong_value_refuses_the_whole_sweep(capsys: pytest.CaptureFixture[s
 
 
 def test_a_job_that_does_not_fit_together_refuses_the_whole_sweep(capsys: pytest.CaptureFixture[str]) -> None:
-    """Found out by building one job of each kind, before any is trained."""
+    """The sweep builds one job of each kind before it trains any."""
     assert main(["train", "-m", "loss=cross_entropy,nll", "epochs=1", "seed=1,2"]) == 2
     assert "take loss=cross_entropy" in capsys.readouterr().err
     assert not find_runs(Path("outputs"))
@@ -96,7 +96,7 @@ def test_the_same_command_runs_only_what_is_missing(capsys: pytest.CaptureFixtur
     assert all((path / "metrics.csv").read_bytes() == first[path] for path in list(first)[2:])
 
 
-def test_more_epochs_extend_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_epochs_extend_the_existing_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(SWEEP) == 0
     longer = [*SWEEP[:-1], "epochs=5"]
     assert main(longer) == 0
@@ -111,7 +111,7 @@ def test_more_epochs_extend_what_there_is(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_numbers_of_epochs_are_jobs_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
-    """What one job has finished with, another must not extend: it is somebody's result."""
+    """A finished run is the result of its job, so another job must not extend it."""
     assert main(["train", "-m", "epochs=0,2"]) == 0
     assert main(["train", "-m", "epochs=0,2,4"]) == 0
     assert "3 jobs: 2 done, 1 to run" in capsys.readouterr().out
@@ -124,8 +124,8 @@ def test_a_schedule_planned_for_fewer_epochs_is_not_extended() -> None:
     assert sorted(run.read_json("result.json")["epochs"] for run in find_runs(Path("outputs"))) == [2, 2, 3, 3]
 
 
-def test_a_run_is_one_job_s(capsys: pytest.CaptureFixture[str]) -> None:
-    """What was stopped for one job, another must not carry on: both would show the longer one's figures."""
+def test_a_run_belongs_to_one_job(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another job must not resume a stopped run: both would show the longer one's figures."""
     assert main(["train", "-m", "epochs=5", "stop_at=2", "seed=0,1"]) == 0
     before = {run.path: (run.path / "metrics.csv").read_bytes() for run in find_runs(Path("outputs"))}
     assert main(["train", "-m", "epochs=5", "stop_at=2,4", "seed=0,1"]) == 0
@@ -135,7 +135,7 @@ def test_a_run_is_one_job_s(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_sweep_keeps_to_its_output_directory() -> None:
-    """Notes in .jobs/ that came along with a copy are of the original's runs."""
+    """Notes in .jobs/ of a copied directory refer to the original's runs."""
     assert main(["train", "-m", "epochs=1", "seed=0,1", "output_dir=original"]) == 0
     shutil.copytree("original/.jobs", "copy/.jobs")
     assert main(["train", "-m", "epochs=1", "seed=0,1", "output_dir=copy"]) == 0
@@ -160,7 +160,7 @@ def test_damaged_runs_stop_no_sweep_and_are_run_again(capsys: pytest.CaptureFixt
     assert "4 jobs: 4 done." in capsys.readouterr().out
 
 
-def test_a_job_that_was_stopped_from_outside_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_stopped_by_a_signal_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "-m", "seed=1,2", "epochs=6000", "batch_size=16", "jobs=1"]
     process = start(*command)
     wait_for(lambda: any(run.is_locked() for run in find_runs(Path("outputs"))))
@@ -181,9 +181,7 @@ def test_a_job_that_was_stopped_from_outside_is_not_done(capsys: pytest.CaptureF
         (["model.hidden_sizes=[16],choice([8],[9])"], "model.hidden_sizes"),
     ],
 )
-def test_what_cannot_be_swept_is_refused(
-    overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_sweep_is_refused(overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", "epochs=1", *overrides, "--dry-run"]) == 2
     assert message in capsys.readouterr().err
 
@@ -199,14 +197,14 @@ def test_a_job_that_diverges_in_its_last_step_has_failed(capsys: pytest.CaptureF
     assert "The last step's weights give no finite" in capsys.readouterr().err
 
 
-def test_fresh_runs_everything_anew_and_twins_are_one() -> None:
+def test_fresh_runs_every_job_again_and_duplicates_run_once() -> None:
     assert main(["train", "-m", "seed=1,1", "epochs=1"]) == 0
     assert len(find_runs(Path("outputs"))) == 1
     assert main(["train", "-m", "seed=1,1", "epochs=1", "--fresh"]) == 0
     assert len(find_runs(Path("outputs"))) == 2
 
 
-def test_under_another_name_it_is_another_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_name_is_another_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", "seed=1,2", "epochs=1", "name=one"]) == 0
     assert main(["train", "-m", "seed=1,2", "epochs=1", "name=other", "--dry-run"]) == 0
     assert "2 jobs: 2 to run." in capsys.readouterr().out
@@ -238,7 +236,7 @@ def test_parallel_and_serial_sweeps_give_the_same_bits() -> None:
         assert_same_end(serial[seed], parallel[seed])
 
 
-def test_a_worker_that_is_killed_is_one_failed_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_worker_fails_one_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "dying.py").write_text(
         "import os, signal\nfrom dlexp.models.mlp import mlp\n"
         "def dies(when: int = 0, *, input_shape, num_outputs):\n"
@@ -251,7 +249,7 @@ def test_a_worker_that_is_killed_is_one_failed_job(tmp_path: Path, capsys: pytes
     assert "killed by signal 9" in errors and output.count("finished") == 2
 
 
-def test_a_terminal_shows_what_is_done_and_under_way() -> None:
+def test_a_terminal_shows_the_finished_and_the_running_jobs() -> None:
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (30, 140))
     command = [sys.executable, "-m", "dlexp.cli", "train", "-m", "seed=1,2", "epochs=400", "jobs=1"]
@@ -276,7 +274,7 @@ def test_each_gpu_has_jobs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert launch._devices(cpu) == [None, None]
 
 
-def test_two_sweeps_at_once_train_each_job_once() -> None:
+def test_two_simultaneous_sweeps_train_each_job_once() -> None:
     command = ["train", "-m", "seed=range(4)", "epochs=40", "batch_size=8", "jobs=2"]
     both = [start(*command), start(*command)]
     assert [process.wait() for process in both] == [0, 0]
@@ -288,7 +286,7 @@ def test_two_sweeps_at_once_train_each_job_once() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_every_job_and_the_same_command_goes_on(number: int) -> None:
+def test_a_signal_stops_every_job_and_the_same_command_resumes_them(number: int) -> None:
     command = ["train", "-m", "seed=range(3)", "epochs=3000", "batch_size=16", "jobs=2"]
     process = start(*command)
     wait_for(lambda: any(run.status().get("epoch", 0) or run.is_locked() for run in find_runs(Path("outputs"))))
@@ -322,9 +320,9 @@ def test_sigkills_of_a_sweep_leave_every_job_done_once_with_the_same_bits() -> N
         assert_same_end(whole, run)
 
 
-def test_flags_of_a_sweep_need_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags_of_a_sweep_need_multirun(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--dry-run"]) == 2
-    assert "--dry-run is about the jobs of a sweep" in capsys.readouterr().err
+    assert "--dry-run needs a sweep" in capsys.readouterr().err
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

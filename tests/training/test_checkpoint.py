@@ -1,4 +1,4 @@
-"""Checkpoints: what damage is found, and what a full disk or a killed process leaves."""
+"""Checkpoints: damage, full disks, killed processes and signals."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from dlexp.training import evaluation as evaluate
 from dlexp.training.signals import Interruption, StopRequest
 
 
-def test_torch_opens_a_checkpoint_as_it_is() -> None:
+def test_torch_load_opens_a_checkpoint() -> None:
     path = train().checkpoints()[0]
     state = torch.load(path, weights_only=True)
     assert state["format"] == 1 and set(state["model"]) == {"0.weight", "0.bias", "2.weight", "2.bias"}
@@ -48,7 +48,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(capsys: pytest.Capt
     assert_same_end(whole, run)
 
 
-def test_with_no_whole_checkpoint_nothing_is_started_anew(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_whole_checkpoint_resume_refuses_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     run = train("stop_at=1")
     for path in run.checkpoints():
         path.write_bytes(b"nothing")
@@ -93,14 +93,14 @@ def test_a_config_of_the_user_s_that_is_not_yaml_is_named(capsys: pytest.Capture
     assert "bad.yaml" in capsys.readouterr().err
 
 
-def test_a_metrics_file_that_was_cut_is_refused() -> None:
+def test_a_truncated_metrics_file_is_refused() -> None:
     run = train("stop_at=1")
     os.truncate(run.path / "metrics.csv", 10)
     with pytest.raises(UserError, match=r"metrics\.csv is not as it was when the checkpoint was saved"):
         resume(run)
 
 
-def test_a_directory_that_cannot_be_written_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_that_cannot_be_written_gives_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     Path("outputs").write_text("a file where a folder should be")
     assert main(["train", "epochs=1"]) == 1
     errors = capsys.readouterr().err
@@ -117,13 +117,13 @@ def test_a_directory_that_cannot_be_written_is_one_message(capsys: pytest.Captur
         ),
     ],
 )
-def test_what_is_not_finite_is_never_saved(overrides: list[str], named: str) -> None:
+def test_values_that_are_not_finite_are_never_saved(overrides: list[str], named: str) -> None:
     with pytest.raises(JobError, match=rf"{named} is not a finite number, after step 2"):
         train(*overrides, "checkpoint.every_epochs=1", "dataset.validation_fraction=0.2")
     assert not list(only_run().path.rglob("*.pt"))
 
 
-def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:
+def test_a_hostile_checkpoint_runs_no_code(tmp_path: Path) -> None:
     import hashlib
     import io
     import struct
@@ -167,7 +167,7 @@ def test_evaluate_says_when_the_newest_checkpoint_is_damaged(capsys: pytest.Capt
     assert "is damaged" in capsys.readouterr().err
 
 
-def test_a_reader_of_the_display_that_goes_away_does_not_end_the_job() -> None:
+def test_a_closed_pipe_of_the_display_does_not_end_the_job() -> None:
     process = start("train", "epochs=2000", "batch_size=full")
     assert process.stdout is not None and process.stderr is not None
     process.stderr.readline()
@@ -179,7 +179,7 @@ def test_a_reader_of_the_display_that_goes_away_does_not_end_the_job() -> None:
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_ends_what_called_from_python_too(
+def test_a_signal_ends_a_calling_python_program_too(
     number: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import dlexp
@@ -218,7 +218,7 @@ def test_a_signal_while_results_are_evaluated_or_written_ends_with_its_code(monk
         assert_same_end(whole, run)
 
 
-def test_a_signal_that_nobody_asked_about_is_passed_on() -> None:
+def test_an_unhandled_signal_is_passed_on() -> None:
     with pytest.raises(KeyboardInterrupt), Interruption() as outer:
         with StopRequest() as stop:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -232,7 +232,7 @@ def test_a_signal_that_nobody_asked_about_is_passed_on() -> None:
         assert outer.signal is None
 
 
-def test_an_older_checkpoint_under_a_newer_name_is_not_taken_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_older_checkpoint_under_a_newer_name_is_not_loaded(capsys: pytest.CaptureFixture[str]) -> None:
     run = train("epochs=3", "checkpoint.every_epochs=1")
     newest, before = run.checkpoints()
     before.rename(newest)
@@ -248,7 +248,7 @@ def test_a_killed_run_whose_checkpoints_are_gone_is_not_started_again() -> None:
         resume(run)
 
 
-def test_a_result_in_which_a_figure_was_changed_is_shown_as_damaged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_edited_result_is_shown_as_damaged(capsys: pytest.CaptureFixture[str]) -> None:
     run = train()
     result = run.path / "result.json"
     result.write_text(result.read_text().replace('"epochs": 2', '"epochs": 3'))

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, on unbalanced classes, on two, and with one absent."""
+"""Metrics agree with scikit-learn on unbalanced classes, two classes, and with an absent class."""
 
 import csv
 import math
@@ -16,7 +16,7 @@ from dlexp.training.evaluation import per_class
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_they_are_scikit_learn_s(classes: int) -> None:
+def test_metrics_agree_with_scikit_learn(classes: int) -> None:
     generator = np.random.default_rng(0)
     targets = generator.choice(
         classes, 300, p=np.array([2**-k for k in range(classes)]) / sum(2**-k for k in range(classes))
@@ -40,7 +40,7 @@ def test_they_are_scikit_learn_s(classes: int) -> None:
     assert last["f1"] == pytest.approx(metrics.f1_score(targets == classes - 1, predicted == classes - 1))
 
 
-def test_an_absent_class_is_null_and_no_warning() -> None:
+def test_an_absent_class_gives_null_and_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         outputs, targets = torch.eye(3)[[0, 1, 1]], torch.tensor([0, 1, 0])
@@ -51,7 +51,7 @@ def test_an_absent_class_is_null_and_no_warning() -> None:
     assert mine["f1"] == pytest.approx(metrics.f1_score([0, 1, 0], [0, 1, 1], average="macro"))
 
 
-def test_is_it_this_class_or_another(capsys: pytest.CaptureFixture[str]) -> None:
+def test_positive_class_makes_a_binary_task(capsys: pytest.CaptureFixture[str]) -> None:
     run = train("dataset=digits", "dataset.positive_class='3'")
     with (run.path / "confusion_matrix.csv").open() as file:
         header, *rows = csv.reader(file)

@@ -1,4 +1,4 @@
-"""What the loop computes, against loops written out here, and what it writes."""
+"""The loop's weights agree with loops written here, and its files are complete."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ from dlexp.training.build import build, check
 
 
 @pytest.mark.parametrize("penalty", ["none", "l1", "l2"])
-def test_the_weights_are_those_of_a_bare_loop(penalty: str) -> None:
+def test_the_weights_equal_those_of_a_bare_loop(penalty: str) -> None:
     overrides = [
         "batch_size=32",
         "optimizer=sgd",
@@ -89,7 +89,7 @@ def test_the_result_is_of_the_final_weights_and_agrees_with_scikit_learn() -> No
     assert confidences == pytest.approx(outputs.softmax(1).amax(1).tolist(), rel=1e-5)
 
 
-def test_the_most_confidently_wrong_images_are_kept_as_they_are() -> None:
+def test_the_most_confidently_wrong_images_keep_their_pixels() -> None:
     run = train("dataset=digits", "epochs=1")
     predictions = [row for row in run.read_rows("predictions.csv") if row["target"] != row["prediction"]]
     worst = sorted(predictions, key=lambda row: -float(row["confidence"]))[:16]
@@ -103,7 +103,7 @@ def test_the_most_confidently_wrong_images_are_kept_as_they_are() -> None:
     assert np.array_equal(pixels, np.concatenate([*images[..., 0]], 1) * 255.0 // 16), "digits have 16 greys"
 
 
-def test_every_file_of_a_run_directory_is_there_and_strict() -> None:
+def test_a_run_directory_has_all_files_and_strict_json() -> None:
     assert main(["train", "epochs=4", "log_every_n_steps=1", "log_gradients=true"]) == 0
     (path,) = Path("outputs/iris_mlp").iterdir()
     names = {file.name for file in path.iterdir()} - {"lock"}
@@ -148,7 +148,7 @@ def test_gradient_norms_are_those_of_the_last_step() -> None:
         assert float(row["l2"]) == pytest.approx(torch.linalg.vector_norm(weight.grad, 2).item(), rel=1e-5)
 
 
-def test_a_loss_that_is_not_finite_stops_within_a_step_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([1.0] * 6 + [math.nan] * 9)
     cross_entropy = F.cross_entropy
 
@@ -182,13 +182,13 @@ def test_an_operation_that_does_not_repeat_its_bits_is_explained(capsys: pytest.
     assert main(["train", *chosen, "deterministic=false"]) == 0
 
 
-def test_a_learning_rate_that_explodes_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_learning_rate_that_explodes_gives_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "optimizer=sgd", "optimizer.lr=1e30", "model.hidden_sizes=[64,64]", "epochs=50"]) == 1
     errors = capsys.readouterr().err
     assert "not a finite number, in epoch" in errors and "Traceback" not in errors
 
 
-def test_early_stopping_looks_at_validation_and_keeps_the_best() -> None:
+def test_early_stopping_monitors_validation_and_keeps_the_best() -> None:
     overrides = ["dataset.validation_fraction=0.2", "early_stopping.patience=3", "optimizer.lr=0.05", "epochs=400"]
     run = load_run(str(train(*overrides).path))
     losses = list(run.metrics["validation/loss"])
@@ -213,7 +213,7 @@ def test_a_short_run_saves_once() -> None:
     assert len(train("epochs=50").checkpoints()) == 1
 
 
-def test_the_seed_decides_the_weights_and_nothing_else_does() -> None:
+def test_only_the_seed_decides_the_weights() -> None:
     one, same, other = train("name=a"), train("name=b", "log_every_n_steps=1"), train("name=c", "seed=1")
     final = [run.read_json("result.json")["final"] for run in (one, same, other)]
     assert final[0] == final[1] != final[2]

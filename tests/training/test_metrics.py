@@ -1,4 +1,4 @@
-"""A metric that is asked for is a column of every split, and can be named wherever a metric is."""
+"""A metric of `metrics` is a column of every split, and other keys may name it."""
 
 import json
 import signal
@@ -47,8 +47,8 @@ def test_each_split_has_a_column_of_each_metric() -> None:
     assert final["test"]["f1"] == pytest.approx(f1_score(targets, guesses, average="macro"))
 
 
-def test_the_train_column_is_of_the_outputs_that_the_steps_saw() -> None:
-    """With one step an epoch, whose weights are those before it, that is the initial net's F1."""
+def test_the_train_column_uses_the_outputs_of_the_steps() -> None:
+    """With one step an epoch, the first row is the F1 of the initial net."""
     run = train("metrics=[f1]", "batch_size=full", "epochs=1", "model.init=he_normal")
     untrained = train("metrics=[f1]", "batch_size=full", "epochs=0", "model.init=he_normal")
     assert run.read_table("metrics.csv")[0]["train/f1"] == untrained.read_json("result.json")["final"]["train"]["f1"]
@@ -72,7 +72,7 @@ def test_an_epoch_that_is_interrupted_keeps_its_outputs(step: int, monkeypatch: 
     assert_same_end(whole, resume(stopped))
 
 
-def test_one_of_a_user_s_own_stops_early_steers_the_schedule_and_is_compared(
+def test_a_user_s_own_metric_stops_early_steers_the_schedule_and_is_compared(
     own_module: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides = [
@@ -100,7 +100,7 @@ def test_final_metrics_are_compared(metric: str, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.splitlines()[1].startswith("0.05 ")
 
 
-def test_a_comparison_takes_the_study_s_own_metric(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_uses_the_study_s_own_metric(capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (0, 1):
         for lr in ("1", "0.00001"):
             train("dataset=diabetes", "loss=mse", f"seed={seed}", f"optimizer.lr={lr}", "epochs=20")
@@ -123,7 +123,7 @@ def test_a_comparison_takes_the_study_s_own_metric(capsys: pytest.CaptureFixture
         ),
     ],
 )
-def test_a_metric_that_cannot_be_is_refused(overrides: list[str], message: str, own_module: None) -> None:
+def test_an_impossible_metric_is_refused(overrides: list[str], message: str, own_module: None) -> None:
     with pytest.raises(UserError) as refused:
         train(*overrides)
     assert message in str(refused.value)

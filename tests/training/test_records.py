@@ -1,4 +1,4 @@
-"""What a run writes of steps, epochs and units where it is asked to."""
+"""The optional tables of a run: evaluations and units."""
 
 import csv
 
@@ -41,7 +41,7 @@ def test_evaluations_and_units_survive_a_stop() -> None:
 
 
 def test_dead_and_saturated_units_are_counted() -> None:
-    """Two units that never fire, one that fires for all; and a sigmoid far out on its tail."""
+    """Two units never fire and one fires for all samples; a sigmoid is far out on its tail."""
     init = "{weight: {explicit: [[[1],[1],[1]], [[0,0,1]], [[1]]]}, bias: {explicit: [[-100,-100,100], [50], [0]]}}"
     run = train(
         "dataset=inline", "dataset.inputs=[[1],[2]]", "dataset.targets=[0,1]", "model.hidden_sizes=[3,1]",
@@ -60,7 +60,7 @@ def test_units_of_images_are_channels() -> None:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_activation_is_looked_at(name: str) -> None:
+def test_every_activation_has_its_saturation_measured(name: str) -> None:
     if name == "identity":
         return
     trainable = name not in ("step", "is_zero")  # these pass nothing on, but the layer after them learns
@@ -84,7 +84,7 @@ def test_without_shuffling_samples_keep_their_order() -> None:
     assert served(shuffled) != served(ordered) and sorted(served(shuffled)) == sorted(served(ordered))
 
 
-def test_no_epochs_evaluate_the_initial_weights_and_can_be_extended() -> None:
+def test_a_run_of_no_epochs_evaluates_the_initial_weights_and_can_be_extended() -> None:
     start = train("epochs=0")
     result = load_run(str(start.path)).result
     assert start.status()["status"] == "finished" and result["steps"] == 0

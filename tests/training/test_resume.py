@@ -1,4 +1,4 @@
-"""A run that is stopped, killed or failed and then resumed ends with the bits of one that never was."""
+"""A run that is stopped, killed or failed and then resumed ends with the bits of an uninterrupted run."""
 
 import os
 import random
@@ -41,7 +41,7 @@ def test_stopping_on_real_images_changes_nothing(kind: str, data_dir: Path) -> N
 
 
 @pytest.mark.parametrize("step", range(1, 13))
-def test_a_signal_at_any_step_stops_there_and_changes_nothing(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_at_any_step_stops_the_run_and_changes_nothing(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = [*KINDS["images"], "epochs=2", "log_every_n_steps=2"]  # five steps an epoch
     whole = train(*overrides, "name=whole")
     with monkeypatch.context() as patch:
@@ -67,7 +67,7 @@ def signal_at_step(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_the_command_saves_and_tells_how_to_go_on(number: signal.Signals, code: int) -> None:
+def test_a_signal_to_the_command_saves_the_run_and_prints_how_to_resume(number: signal.Signals, code: int) -> None:
     process = start("train", *TABULAR, "epochs=100000")
     wait_for_epochs(process, 3)
     process.send_signal(number)
@@ -114,7 +114,7 @@ def wait_for_epochs(process: Any, number: int) -> None:
     assert process.poll() is not None, "no epoch came to an end in a minute"
 
 
-def test_a_finished_run_is_extended_where_the_schedule_allows_it() -> None:
+def test_a_finished_run_is_extended_if_the_schedule_allows_it() -> None:
     whole = train(*TABULAR, "scheduler=step", "scheduler.step_size=2", "epochs=6", "name=whole")
     run = train(*TABULAR, "scheduler=step", "scheduler.step_size=2", "epochs=3", "name=short")
     assert_same_end(whole, resume(run, "epochs=6"))
@@ -138,7 +138,7 @@ def test_a_resumed_run_stays_the_same_experiment() -> None:
         resume(run, "epochs=1")
 
 
-def test_other_threads_are_resumable_and_said_not_to_be_bit_exact(capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_with_other_threads_warns_that_it_is_not_bit_exact(capsys: pytest.CaptureFixture[str]) -> None:
     run = train("stop_at=1", "threads=2")
     resume(run, "threads=1")
     assert "not bit-exact: threads was 2, is 1" in capsys.readouterr().err
@@ -154,7 +154,7 @@ def test_a_second_process_is_told_who_holds_the_run() -> None:
     assert run.status()["status"] == "stopped"
 
 
-def test_a_run_of_an_older_version_goes_on_without_the_keys_it_never_had() -> None:
+def test_a_run_of_an_older_version_resumes_without_the_newer_keys() -> None:
     whole, old = train("epochs=4", "name=whole"), train("epochs=4", "stop_at=2", "name=old")
     config = old.read_config()
     for key in ("shuffle", "trace_steps", "evaluate_every_n_steps", "log_units", "demonstration"):
@@ -169,7 +169,7 @@ def test_a_run_of_an_older_version_goes_on_without_the_keys_it_never_had() -> No
     assert_same_end(whole, resume(stopped))
 
 
-def test_a_finished_run_gets_the_pictures_that_its_process_did_not_live_to_draw() -> None:
+def test_resume_draws_the_missing_pictures_of_a_finished_run() -> None:
     assert main(["train", "-m", "epochs=2", "seed=0,1", "jobs=1"]) == 0
     drawn = sorted(Path("outputs").rglob("*.png"))
     one, other, stale, fresh = drawn
@@ -183,8 +183,8 @@ def test_a_finished_run_gets_the_pictures_that_its_process_did_not_live_to_draw(
     assert other.exists() and fresh.stat().st_mtime_ns == moment
 
 
-def test_a_user_s_own_model_and_optimizer_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A partial is no module's own function, and Adafactor's state has other shapes than the weights."""
+def test_a_user_s_own_model_and_optimizer_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is a partial, not a module's function, and Adafactor's state differs in shape from the weights."""
     Path("factoring.py").write_text(
         "import functools\nfrom torch import nn, optim\n\n"
         "def net(width, *, input_shape, num_outputs):\n"

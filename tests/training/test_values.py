@@ -24,11 +24,11 @@ def test_constant_targets_have_no_r2() -> None:
     assert load_run(str(run.path)).result["final"]["test"]["r2"] is None
 
 
-def test_values_may_go_through_a_sigmoid() -> None:
+def test_a_net_for_values_may_use_sigmoids() -> None:
     build(check(load_config([*DIABETES, "model.activation=[relu,sigmoid]"])))  # no loss applies another to values
 
 
-def test_figures_are_scikit_learn_s() -> None:
+def test_metrics_of_values_agree_with_scikit_learn() -> None:
     run = train(*DIABETES, "epochs=30", "optimizer.lr=0.05")
     with (run.path / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -124,7 +124,7 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
         (["model.activation=[relu,tanh,relu]"], "there are 3 for 1 hidden layers"),
     ],
 )
-def test_what_does_not_fit_is_named(overrides: list[str], message: str) -> None:
+def test_options_that_do_not_fit_together_are_named(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError) as error:
         build(check(load_config(overrides)))
     assert message in str(error.value)

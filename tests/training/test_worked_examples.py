@@ -1,4 +1,4 @@
-"""The exercises that are worked by hand: every number that a run traces, against the same steps written in NumPy."""
+"""Exercises worked by hand: every traced number agrees with the same steps written in NumPy."""
 
 import csv
 from collections import defaultdict
@@ -17,7 +17,7 @@ from dlexp.training.build import check
 
 
 def traced(run: RunDirectory) -> dict[tuple[int, str, str], np.ndarray]:
-    """trace.csv as arrays: (step, what, name) → numbers in order."""
+    """Return trace.csv as arrays by (step, what, name)."""
     numbers = defaultdict(list)
     with (run.path / "trace.csv").open() as file:
         for row in csv.DictReader(file):
@@ -128,7 +128,7 @@ def test_units_without_a_gradient_cannot_be_trained() -> None:
         train("experiment=nn_theory/ex01_two_of_three", "epochs=1")
 
 
-def test_a_trace_goes_on_after_a_stop() -> None:
+def test_a_trace_continues_after_a_stop() -> None:
     overrides = ["experiment=nn_hw2/ex05_xnor", "epochs=3", "trace_steps=10"]
     whole, stopped = train(*overrides, "name=whole"), train(*overrides, "name=stopped", "stop_at=2")
     resumed = resume(stopped)
@@ -137,7 +137,7 @@ def test_a_trace_goes_on_after_a_stop() -> None:
     assert max(step for step, _, _ in traced(whole)) == 10
 
 
-def test_a_trace_of_no_steps_goes_on() -> None:
+def test_a_run_resumes_with_a_trace_of_no_steps() -> None:
     whole, start = (
         train("dataset=inline", "epochs=2", "trace_steps=2"),
         train("dataset=inline", "epochs=0", "trace_steps=2"),
@@ -150,7 +150,7 @@ def test_samples_are_printed_beside_their_own_predictions(capsys: pytest.Capture
     assert "[0, 1]" not in capsys.readouterr().out, "the test split is not the config's list"
 
 
-def test_a_trace_is_printed_beside_what_was_reported(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trace_is_printed_beside_the_reported_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "experiment=is_hw4/ex01_backprop"]) == 0
     printed = capsys.readouterr().out
     assert "activation 0 Linear         42.71 40.22" in printed
@@ -159,7 +159,7 @@ def test_a_trace_is_printed_beside_what_was_reported(capsys: pytest.CaptureFixtu
     assert "trace/1/activation/7 ReLU/0 0      1.7800    1.7800" in printed
 
 
-def test_the_rounding_of_float64_is_nowhere_float32_s() -> None:
+def test_float64_is_never_rounded_to_float32() -> None:
     run = run_as_it_is("is_hw4/ex01_backprop")
     model = load_run(str(run.path)).load_model()
     assert all(p.dtype == torch.float64 for p in model.parameters())

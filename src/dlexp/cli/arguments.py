@@ -1,4 +1,4 @@
-"""What the verbs share: a parser made of a verb's docstring."""
+"""The parser of a verb's arguments, with help from the verb's docstring."""
 
 import argparse
 import re
@@ -11,10 +11,10 @@ OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 mo
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UserError for what it does not understand, with the nearest right options."""
+    """A parser that raises UserError for arguments it does not know, with the nearest known options."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong as every other mistake is said."""
+        """Raise UserError instead of printing the usage and exiting."""
         unknown = re.search(r"unrecognized arguments: .*?(--?[^\s=]+)", message)
         hint = (
             did_you_mean(unknown[1], [name for name in self._option_string_actions if name != "-h"]) if unknown else ""
@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser_of(verb: Callable[..., int]) -> argparse.ArgumentParser:
-    """Return a parser whose help is the verb's docstring: its examples first, then what it does."""
+    """Return a parser whose help is the verb's docstring: first its examples, then its description."""
     name = verb.__name__.rstrip("_")
     what, _, examples = (verb.__doc__ or "").partition("\n\n")
     lines = [line.strip() for line in examples.splitlines() if line.strip()]

@@ -11,7 +11,7 @@ from dlexp.runs.directory import find_runs
 
 
 def compare(arguments: Sequence[str]) -> int:
-    """Say what a factor did, over seeds, and whether anything else differed.
+    """Compare runs by a factor, paired over seeds, and list whatever else differs between them.
 
     dlexp compare outputs/is_hw4/ex02a_activation --by model.activation
     dlexp compare outputs --by optimizer --by batch_size --metric test/loss
@@ -19,10 +19,10 @@ def compare(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(compare)
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
-    parser.add_argument("--by", action="append", required=True, metavar="KEY", help="the factor; again for another")
-    parser.add_argument("--metric", help="as test/f1; default: the first metric of the runs' test split")
+    parser.add_argument("--by", action="append", required=True, metavar="KEY", help="a factor; repeat --by for several")
+    parser.add_argument("--metric", help="for example test/f1; default: the first metric of the runs' test split")
     formats = parser.add_mutually_exclusive_group()
-    formats.add_argument("--pairs", action="store_true", help="a table of all paired differences too")
+    formats.add_argument("--pairs", action="store_true", help="also print a table of all paired differences")
     for name in ("markdown", "latex", "csv", "json"):
         formats.add_argument(f"--{name}", dest="format", action="store_const", const=name)
     options = parser.parse_args(arguments)

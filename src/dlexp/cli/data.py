@@ -12,7 +12,7 @@ from dlexp.runs.formatting import table
 
 
 def data(arguments: Sequence[str]) -> int:
-    """List the datasets and whether they are here; fetch one; verify one's files.
+    """List the datasets and whether each is fetched; fetch one; verify the files of one.
 
     dlexp data list
     dlexp data fetch cifar10

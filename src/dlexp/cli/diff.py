@@ -14,8 +14,8 @@ def diff(arguments: Sequence[str]) -> int:
     dlexp diff outputs/iris_mlp/2026-01-31_12-00-00 outputs/iris_mlp/2026-01-31_12-05-00
     """
     parser = parser_of(diff)
-    parser.add_argument("one", type=Path, help="a run directory")
-    parser.add_argument("other", type=Path, help="another")
+    parser.add_argument("one", type=Path, help="the first run directory")
+    parser.add_argument("other", type=Path, help="the second run directory")
     options = parser.parse_args(arguments)
 
     print(difference(RunDirectory.open(options.one), RunDirectory.open(options.other)))

@@ -14,14 +14,14 @@ from dlexp.training.run import Run
 
 
 def evaluate(arguments: Sequence[str]) -> int:
-    """Compute a run's metrics on every split anew, from its checkpoint.
+    """Compute a run's metrics on every split again, from its newest checkpoint.
 
     dlexp evaluate outputs/iris_mlp/2026-01-31_12-00-00
     dlexp evaluate outputs/iris_mlp/2026-01-31_12-00-00 --best
     """
     parser = parser_of(evaluate)
     parser.add_argument("run", type=Path, help="the run directory")
-    parser.add_argument("--best", action="store_true", help="the weights that validation chose, not the last ones")
+    parser.add_argument("--best", action="store_true", help="use the weights that validation chose, not the last ones")
     options = parser.parse_args(arguments)
 
     run = Run(options.run)
@@ -30,7 +30,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 
     job = build(check(run.config))
     for difference in check_same_ground(job, run.directory):
-        print(f"Not the ground it was trained on: {difference}.", file=sys.stderr)
+        print(f"The run was trained on other ground: {difference}.", file=sys.stderr)
     job.model.load_state_dict(run.load_model(best=options.best).state_dict())
     print(text.scores(evaluate_splits(job)[0]))
     return 0

@@ -13,7 +13,7 @@ from dlexp.runs.queries import select
 
 
 def list_(arguments: Sequence[str]) -> int:
-    """List the groups, the options of one, the experiments, or the runs.
+    """List the groups, the options of one group, the experiments, or the runs.
 
     dlexp list
     dlexp list model
@@ -23,9 +23,9 @@ def list_(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(list_)
     parser.add_argument("what", nargs="?", help=f"runs, or one of {', '.join(GROUPS)}")
-    parser.add_argument("filters", nargs="*", help="of runs: key=value, a config key, a group or status")
+    parser.add_argument("filters", nargs="*", help="for runs: key=value, where key is a config key, a group or status")
     parser.add_argument(
-        "--output-dir", type=Path, default=Path("outputs"), help="where the runs are (default: outputs)"
+        "--output-dir", type=Path, default=Path("outputs"), help="the folder of the runs (default: outputs)"
     )
     chosen = parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""The command line: finds the verb, and turns what goes wrong into one message and an exit code."""
+"""The command line: run a verb, and turn an error into one message and an exit code."""
 
 import errno
 import io
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _run(list(sys.argv[1:] if arguments is None else arguments))
         except BaseException:
-            # KeyboardInterrupt, or what a library that was being imported made of it.
+            # A KeyboardInterrupt, or the exception that an interrupted import raises instead.
             if interruption.signal is None:
                 raise
         if interruption.signal is None:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not be valid text
     from dlexp.cli.verbs import VERBS
 
     try:
@@ -38,15 +38,15 @@ def _run(arguments: list[str]) -> int:
         if arguments[0] not in VERBS:
             raise UserError(f"There is no verb {arguments[0]}.{did_you_mean(arguments[0], VERBS)}")
         code = verb(arguments[0])(arguments[1:])
-        if sys.stdout is not None:  # None where it was closed: `dlexp train >&-`
+        if sys.stdout is not None:  # it is None if it was closed: `dlexp train >&-`
             sys.stdout.flush()
         return code
     except DlexpError as error:
         print(f"dlexp: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail again
-        return 0  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit would fail again
+        return 0  # the reader of our output, for example `head`, closed the pipe
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EFBIG):
             raise

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def report(arguments: Sequence[str]) -> int:
-    """Make one page of runs, which opens from disk in any browser, and the same as pictures, report.md, summary.csv.
+    """Write a page of the runs that opens from disk in any browser, with pictures, report.md and summary.csv.
 
     dlexp report
     dlexp report outputs/is_hw4 outputs/depth --to handed_in
@@ -22,13 +22,13 @@ def report(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(report)
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
-    parser.add_argument("--to", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="where it is written")
-    parser.add_argument("--live", action="store_true", help="follow runs that are still going, until Ctrl-C")
+    parser.add_argument("--to", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="the report's folder")
+    parser.add_argument("--live", action="store_true", help="update the page while runs train, until Ctrl-C")
     options = parser.parse_args(arguments)
 
     for path in options.paths:
         if not path.is_dir():
-            raise UserError(f"{path} {'is no folder' if path.exists() else 'does not exist'}.")
+            raise UserError(f"{path} {'is not a folder' if path.exists() else 'does not exist'}.")
 
     def find() -> list[RunDirectory]:
         found = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}

@@ -13,7 +13,7 @@ from dlexp.training.run import Run
 
 
 def resume(arguments: Sequence[str]) -> int:
-    """Go on with a stopped, killed or failed run from its newest checkpoint, to the same bits.
+    """Resume a stopped, killed or failed run from its newest checkpoint, with the same bits.
 
     dlexp resume outputs/dl_hw3/ex07_iris/2026-01-31_12-00-00
     dlexp resume outputs/dl_hw3/ex07_iris/2026-01-31_12-00-00 epochs=3000

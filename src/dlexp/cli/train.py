@@ -13,7 +13,7 @@ from dlexp.training.process_state import unchanged
 
 
 def train(arguments: Sequence[str]) -> int:
-    """Train what the config says, and leave a run directory.
+    """Train the model that the config describes, and write a run directory.
 
     dlexp train
     dlexp train model=cifar_cnn optimizer=sgd optimizer.lr=0.001 optimizer.momentum=0.9
@@ -24,20 +24,20 @@ def train(arguments: Sequence[str]) -> int:
     parser = parser_of(train)
     parser.add_argument("overrides", nargs="*", help=OVERRIDES)
     parser.add_argument("--config", type=Path, metavar="FILE", help="start from a run's config.yaml, not the groups")
-    parser.add_argument("-m", "--multirun", action="store_true", help="a run for every combination of the values given")
-    parser.add_argument("--dry-run", action="store_true", help="with -m: say which jobs are done and which to run")
-    parser.add_argument("--fresh", action="store_true", help="with -m: run every job anew, done or not")
-    parser.add_argument("--retry-failed", action="store_true", help="with -m: run the jobs that failed, and no others")
-    parser.add_argument("--fail-fast", action="store_true", help="with -m: start no more jobs once one has failed")
+    parser.add_argument("-m", "--multirun", action="store_true", help="train every combination of the values given")
+    parser.add_argument("--dry-run", action="store_true", help="with -m: list the jobs that are done and those to run")
+    parser.add_argument("--fresh", action="store_true", help="with -m: run every job again, even if it is done")
+    parser.add_argument("--retry-failed", action="store_true", help="with -m: run only the jobs that failed")
+    parser.add_argument("--fail-fast", action="store_true", help="with -m: start no more jobs after one fails")
     options = parser.parse_intermixed_args(arguments)
 
     flags = {name: getattr(options, name) for name in ("dry_run", "fresh", "retry_failed", "fail_fast")}
     if options.multirun and options.config:
-        raise UserError("-m expands what the groups compose, and cannot start from --config.")
+        raise UserError("-m sweeps a config composed from the groups, and cannot start from --config.")
     if options.multirun:
         return sweep(options.overrides, **flags)
     if given := [name for name, on in flags.items() if on]:
-        raise UserError(f"--{given[0].replace('_', '-')} is about the jobs of a sweep: dlexp train -m.")
+        raise UserError(f"--{given[0].replace('_', '-')} needs a sweep: dlexp train -m.")
     config = check(load_config(options.overrides, file=options.config))
 
     with unchanged():

@@ -1,4 +1,4 @@
-"""The verbs of the command line. Each is imported when it is used, so that `--help` of one takes a moment."""
+"""The verbs of the command line. Each is imported when it is used, so that `--help` stays fast."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ VERBS = {
 
 
 def verb(name: str) -> Callable[[Sequence[str]], int]:
-    """Return the function of a verb: it takes the arguments after the verb, and returns the exit code."""
+    """Return a verb's function, which takes the arguments after the verb and returns the exit code."""
     module, _, function = VERBS[name].partition(":")
     found: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
     return found

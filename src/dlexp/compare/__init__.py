@@ -1,1 +1,1 @@
-"""Run directories → what a factor did, how sure that is, and what else differed. Never imports torch."""
+"""Compare runs: the effect of a factor, its uncertainty, and its confounders. Never imports torch."""

@@ -1,4 +1,4 @@
-"""What a factor did: each setting's figures, paired differences between settings, and what they support in words."""
+"""The effect of a factor: an estimate of each setting, paired differences, and conclusions in words."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,13 +9,13 @@ from dlexp.compare.statistics import Estimate, estimate, holm, paired_interval, 
 from dlexp.errors import UserError, did_you_mean
 
 LIMIT = 0.05
-SEE = "`dlexp list runs` shows what there is."
-Cells = dict[tuple[object, Setting], float]  # a figure by seed and by what else varies alike
+SEE = "`dlexp list runs` shows the runs."
+Cells = dict[tuple[object, Setting], float]  # a figure by seed and by case: the values of the nuisances
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting minus another, over the seeds that both have; statistics are None with fewer than two."""
+    """One setting minus another, over the seeds that both have; statistics are None with fewer than two pairs."""
 
     one: str
     other: str
@@ -23,12 +23,12 @@ class Difference:
     mean: float
     low: float | None = None
     high: float | None = None
-    p_value: float | None = None  # Holm's, for all differences of the factor
-    needed: int | None = None  # pairs that would settle it, where it is open
+    p_value: float | None = None  # adjusted by Holm for all differences of the factor
+    needed: int | None = None  # the number of pairs that would settle it, if it is open
 
     @property
     def claimed(self) -> bool:
-        """Whether the data support a difference: the corrected test says so, and the interval does not deny it."""
+        """Whether the data support a difference: the corrected p-value is small, and the interval excludes 0."""
         if self.p_value is None or self.low is None or self.high is None:
             return False
         return self.p_value <= LIMIT and not self.low <= 0 <= self.high
@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Effect:
-    """One factor: each setting's figure over seeds, averaged over whatever else was varied alike, best first."""
+    """One factor: each setting's estimate over seeds, averaged over the nuisances, best first."""
 
     factor: str
     metric: str
@@ -48,7 +48,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every factor's effect, the combinations best first where there are several, and what was left out."""
+    """Every factor's effect, the combinations if there are several factors (best first), and notes on runs left out."""
 
     effects: Sequence[Effect]
     combinations: Mapping[str, Estimate] = field(default_factory=dict)
@@ -56,23 +56,23 @@ class Comparison:
 
 
 def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None = None) -> Comparison:
-    """Compare finished runs by one or more config keys; `metric` is `split/name`, or the runs' own first one.
+    """Compare finished runs by one or more config keys; `metric` is `split/name`; by default the runs' own.
 
-    Raises UserError where a key or metric is unknown, or there is nothing to compare.
+    Raises UserError if a key or metric is unknown, or there is nothing to compare.
     """
     everything, notes = newest(runs)
     if not everything:
         raise UserError(" ".join(["There is no finished run to compare here.", *notes, SEE]))
     factors = list(dict.fromkeys(factor_key(name, everything) for name in by))
     if SEED in factors:
-        raise UserError("--by seed: seeds are what a comparison averages over; name the factor that you varied.")
+        raise UserError("--by seed: a comparison averages over seeds; name the factor that you varied.")
     metric = own_metric(everything) if metric is None else metric
     known = {name for record in everything for name in record.figures}
     if metric not in known:
         raise UserError(f"--metric {metric}: no run has such a figure.{did_you_mean(metric, sorted(known))}")
     measured = [record for record in everything if metric in record.figures]
     if len(measured) < len(everything):
-        notes.append(f"{len(everything) - len(measured)} runs are left out: they have no {metric} that is a number.")
+        notes.append(f"{len(everything) - len(measured)} runs are left out: their {metric} is missing or not finite.")
     for factor in factors:
         if len(settings := {setting(record, [factor]) for record in measured}) < 2:
             only = named(settings)[settings.pop()]
@@ -89,13 +89,13 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None
 
 
 def higher_is_better(metric: str, everything: Iterable[Record]) -> bool:
-    """Return whether more is better of `split/name`, as the runs say it; of what they say nothing of, less is."""
+    """Return whether a higher `split/name` is better, as the runs record it; if they do not, lower is better."""
     name = metric.partition("/")[2]
     return any(record.directions.get(name) == "higher" for record in everything)
 
 
 def own_metric(everything: Iterable[Record]) -> str:
-    """Return the first metric of the test split that the runs have beside the loss; `test/loss` if there is none."""
+    """Return the first metric of the test split other than the loss; `test/loss` if there is no other."""
     names = (key for record in everything for key in record.figures if key.startswith("test/"))
     return next((name for name in names if name != "test/loss"), "test/loss")
 
@@ -108,8 +108,8 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
     cases = _cases(cells)
     if any(each.keys() != set(itertools.product(figures[name], cases)) for name, each in by_name.items()):
         notes.append(
-            f"Not every combination is there for every {factor.removesuffix('.name')} and seed: a mean is over the "
-            "seeds that have all, or else over what there is; a difference is over what both settings have."
+            f"Some combinations of {factor.removesuffix('.name')} and seed are missing: a mean is over the seeds "
+            "that have all, or over all runs if no seed does; a difference is over the runs that both settings have."
         )
     higher = higher_is_better(metric, everything)
     estimates = _ranked({name: estimate(list(each.values())) for name, each in figures.items()}, higher=higher)
@@ -133,7 +133,7 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
 
 
 def _cells(everything: Sequence[Record], factors: Sequence[str], metric: str) -> dict[Setting, Cells]:
-    """Each setting's figures by seed and case: the values of what varies alike in every group."""
+    """Return each setting's figures by seed and case: the values of the nuisances."""
     pair_by = nuisances(everything, factors)
     cells: dict[Setting, Cells] = {}
     for record in everything:
@@ -147,7 +147,7 @@ def _cases(cells: Mapping[Setting, Cells]) -> frozenset[Setting]:
 
 
 def _by_seed(cells: Cells, cases: frozenset[Setting]) -> dict[object, float]:
-    """Each seed's mean over all `cases`; where no seed has them all, over those that it has."""
+    """Return each seed's mean over all `cases`; if no seed has all, its mean over those that it has."""
     seeds = dict.fromkeys(seed for seed, _ in cells)
     there = {seed: [value for (other, _), value in cells.items() if other == seed] for seed in seeds}
     whole = {seed: values for seed, values in there.items() if len(values) == len(cases)}
@@ -155,9 +155,9 @@ def _by_seed(cells: Cells, cases: frozenset[Setting]) -> dict[object, float]:
 
 
 def _paired(one: Cells, other: Cells) -> list[float]:
-    """Differences between runs that are alike in seed and case: for each seed their mean, over the same cases.
+    """Return for each seed the mean difference between runs of the same case, over the same cases for every seed.
 
-    Of the sets of cases that a seed has in both, that with the most pairs of runs.
+    Each seed has a set of cases that both settings share; choose the set that gives the most pairs of runs.
     """
     common: dict[object, set[Setting]] = {}
     for seed, case in one.keys() & other.keys():
@@ -176,12 +176,12 @@ def _ranked(estimates: Mapping[str, Estimate], *, higher: bool) -> dict[str, Est
 
 def _sentence(d: Difference, metric: str, estimates: Mapping[str, Estimate], *, higher: bool) -> str:
     if d.p_value is None or d.low is None or d.high is None:
-        why = "no two of their runs are alike in seed and all else" if d.pairs == 0 else "one common seed"
-        return f"{d.one} and {d.other}: {d.mean:+.4g} {metric}, but {why}: nothing can be said."
+        why = "no two of their runs have the same seed and other keys" if d.pairs == 0 else "one common seed"
+        return f"{d.one} and {d.other}: {d.mean:+.4g} {metric}, but {why}: that supports no conclusion."
     some = d.pairs < max(estimates[d.one].count, estimates[d.other].count)
     where = f" over the {d.pairs} seeds that both have" if some else ""
     if d.low == d.high == 0:
-        return f"{d.one} and {d.other} come to the same {metric} with every seed{where}."
+        return f"{d.one} and {d.other} have the same {metric} for every seed{where}."
     size = f"{abs(d.mean):.4g}{where} ({_interval(d)})"
     if d.claimed:
         first, second = (d.one, d.other) if (d.mean > 0) == higher else (d.other, d.one)

@@ -1,4 +1,4 @@
-"""Finished runs, grouped by a factor; and whether anything else differs between the groups."""
+"""Group finished runs by a factor, and find whatever else differs between the groups."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,18 +11,18 @@ from dlexp.errors import UserError, did_you_mean
 from dlexp.runs.directory import RunDirectory
 from dlexp.runs.formatting import flat, label
 
-GROUND = (
+PROVENANCE = (
     *("data_sha256", "split_sha256", "numerics", "code_sha256"),
     *("torch", "numpy", "processor", "device_name", "threads"),
 )
 WEIGHTS = "initial_weights_sha256"
 SEED = "seed"
-Setting = tuple[Any, ...]  # the factors' values, as they can be compared and hashed
+Setting = tuple[Any, ...]  # the factors' values, hashable
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run: its config and ground as flat keys, and its final figures."""
+    """A finished run: its config as flat keys, the ground that it ran on, and its final metrics."""
 
     path: str
     keys: Mapping[str, Any]
@@ -32,7 +32,7 @@ class Record:
 
 
 def record(run: RunDirectory) -> Record | None:
-    """Read what a run came to; None where it is not finished, or trained nothing."""
+    """Read a run's config and final metrics; return None if it is not finished, or trained nothing."""
     try:
         result, notes = run.read_json("result.json"), run.read_json("environment.json")
         keys, figures = flat(run.read_config()), run.figures()
@@ -42,11 +42,11 @@ def record(run: RunDirectory) -> Record | None:
         return None
     told = result.get("directions")
     directions = known_directions() | (told if isinstance(told, dict) else {})
-    return Record(str(run.path), keys, {key: notes.get(key) for key in (*GROUND, WEIGHTS)}, figures, directions)
+    return Record(str(run.path), keys, {key: notes.get(key) for key in (*PROVENANCE, WEIGHTS)}, figures, directions)
 
 
 def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
-    """Return the finished runs, of twins the last; say in words what is left out."""
+    """Return the finished runs, the newest of duplicates, and notes in words on those left out."""
     found: dict[str, Record] = {}
     notes = []
     unfinished = 0
@@ -79,9 +79,9 @@ def setting(record: Record, factors: Sequence[str]) -> Setting:
 
 
 def nuisances(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
-    """Return the keys beside the factors and the seed that vary alike in every group: what to pair by.
+    """Return the keys to pair by: neither a factor nor the seed, they vary alike in every group.
 
-    A key varies alike where each group has the same values of it, as in a sweep over several keys.
+    A key varies alike if each group has the same values of it, as in a sweep over several keys.
     """
     alike = []
     for key, values in _varying(everything, factors).items():
@@ -91,9 +91,9 @@ def nuisances(everything: Sequence[Record], factors: Sequence[str]) -> list[str]
 
 
 def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
-    """Return, in words, what else differs between the groups: config, data, split, initial weights, code, machine.
+    """Return in words whatever else differs between the groups: config, data, split, initial weights, code, machine.
 
-    Options of a compared component that only one choice has are part of it; one that both have is a difference.
+    An option that only one choice of a compared component has is part of that choice; one that both have confounds.
     """
     found = []
     parts = tuple(factor.removesuffix("name") for factor in factors if factor.endswith(".name"))
@@ -104,7 +104,7 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
             continue
         found.append(f"{key}: {_by_group(values)}")
     grounds = {
-        key: {s: {r.ground[key] for r in rs} for s, rs in _grouped(everything, factors).items()} for key in GROUND
+        key: {s: {r.ground[key] for r in rs} for s, rs in _grouped(everything, factors).items()} for key in PROVENANCE
     }
     for key, by_setting in grounds.items():
         if key in ("data_sha256", "split_sha256") and any(factor.startswith("dataset.") for factor in factors):
@@ -122,7 +122,7 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
 
 
 def _varying(everything: Sequence[Record], factors: Sequence[str]) -> dict[str, dict[Setting, set[Any]]]:
-    """Each key that is not the same everywhere, with its values in each group."""
+    """Return each key whose value is not the same in all runs, with its values in each group."""
     groups = _grouped(everything, factors)
     known = dict.fromkeys(key for record in everything for key in record.keys)
     keys = [key for key in known if makes_a_difference(key) and key not in factors]
@@ -138,7 +138,7 @@ def _grouped(everything: Sequence[Record], factors: Sequence[str]) -> dict[Setti
 
 
 def named(settings: Iterable[Setting]) -> dict[Setting, str]:
-    """Return each setting's short text; where two have the same, as 16 and [16] do, all are written out."""
+    """Return each setting's short text; if two have the same, as 16 and [16] do, write all of them out."""
     settings = list(settings)
     short = {each: ", ".join(label(_thawed(value)) for value in each) for each in settings}
     if len(set(short.values())) == len(short):
@@ -155,7 +155,7 @@ def _by_group(values: Mapping[Setting, set[Any]]) -> str:
 
 
 def _thawed(value: object) -> object:
-    """Undo what made a value hashable, to be labelled: pairs are a mapping again, other tuples lists."""
+    """Undo `_frozen` before a value is labelled: tuples of pairs become mappings, other tuples lists."""
     if isinstance(value, tuple):
         if value and all(isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in value):
             return {key: _thawed(item) for key, item in value}

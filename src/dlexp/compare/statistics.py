@@ -11,14 +11,14 @@ import numpy as np
 from dlexp.config.lazy import scipy_stats
 
 CONFIDENCE = 0.95
-POWER = 0.8  # of the number of seeds that would settle a difference
-FEWEST_TO_RESAMPLE = 10  # below, coverage is too small: 0.79 with three, and 0.90 with five on a test set of 25
+POWER = 0.8  # with which `pairs_needed` detects a difference
+FEWEST_TO_RESAMPLE = 10  # with fewer, its coverage is too low: 0.79 with three, 0.90 with five on a test set of 25
 RESAMPLES = 4000
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its standard deviation and 95 % confidence interval; these are None with one value."""
+    """A mean with its standard deviation and 95 % confidence interval; both are None for a single value."""
 
     count: int
     mean: float
@@ -39,7 +39,8 @@ def estimate(values: Sequence[float]) -> Estimate:
 def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
     """Return a 95 % interval of the mean of at least two paired differences.
 
-    From ten on by the studentized bootstrap (Efron and Tibshirani, 1993, chapter 12), repeatable; below by Student's.
+    Ten or more use the studentized bootstrap (Efron and Tibshirani, 1993, chapter 12), with a fixed seed; fewer use
+    Student's t.
     """
     x = _figures(differences)
     n, deviation = len(x), _deviation(x)
@@ -47,7 +48,7 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
         return _students_interval(x)
     samples = x[np.random.default_rng(0).integers(0, n, (RESAMPLES, n))]
     errors = samples.std(1, ddof=1) / math.sqrt(n)
-    spread = errors > 1e-9 * deviation  # a resample of one value n times says nothing
+    spread = errors > 1e-9 * deviation  # a resample of one value n times has no t
     t = (samples.mean(1)[spread] - x.mean()) / errors[spread]
     low, high = np.quantile(t, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     error = deviation / math.sqrt(n)
@@ -57,8 +58,8 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
 def paired_p_value(differences: Sequence[float]) -> float:
     """Return the two-sided p-value of Student's paired test that the mean difference is 0.
 
-    Of n differences that are all alike, as small test sets give them, (1/4)ⁿ⁻¹: if no value but 0 has a chance of more
-    than a quarter, chance makes them alike no oftener. Student's would be 0, from two seeds on.
+    If all n differences are equal, as on small test sets, it is (1/4)ⁿ⁻¹: if no value but 0 has a probability above a
+    quarter, they are equal by chance at most that often. Student's p-value would be 0 from two seeds on.
     """
     x = _figures(differences)
     if _deviation(x) == 0:
@@ -77,10 +78,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
-    """Return how many pairs would find a mean difference like this one in four of five studies.
+    """Return how many pairs detect a mean difference of this size in four of five studies.
 
-    By the noncentral t, at 5 % divided by the number of `tests`. None where it would be more than 1000, or there is no
-    difference at all.
+    It uses the noncentral t, at 5 % divided by the number of `tests`. Return None if it takes more than 1000 pairs, or
+    the mean difference is 0.
     """
     x = _figures(differences)
     deviation = _deviation(x)
@@ -97,12 +98,12 @@ def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
 
 
 def _figures(values: Sequence[float]) -> np.ndarray:
-    """Rounded to 12 places: equal figures stay equal, though averaged in another order, and have a deviation of 0."""
+    """Round to 12 places: figures that differ only by the order of their sums become equal, with a deviation of 0."""
     return np.asarray(values, float).round(12)
 
 
 def _deviation(x: np.ndarray) -> float:
-    return float(x.std(ddof=1)) if np.ptp(x) else 0.0  # of equal figures the mean may be off by a bit, and this not 0
+    return float(x.std(ddof=1)) if np.ptp(x) else 0.0  # the mean of equal figures may be off by a bit
 
 
 def _students_interval(x: np.ndarray) -> tuple[float, float]:

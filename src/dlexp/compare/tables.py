@@ -1,4 +1,4 @@
-"""A comparison for people (terminal), for papers (Markdown, LaTeX) and for programs (CSV, JSON)."""
+"""Format a comparison for people (terminal), papers (Markdown, LaTeX) and programs (CSV, JSON)."""
 
 import csv
 import dataclasses
@@ -10,13 +10,13 @@ from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import Estimate
 from dlexp.runs.formatting import table
 
-# What LaTeX does not print as it is.
+# Characters that LaTeX does not print as they are.
 SPECIAL = {**{c: "\\" + c for c in "&%$#_{}"}, **{c: f"\\char`\\{c} " for c in "\\~^<>|"}, "×": "$\\times$"}
 HEADER = ("n", "mean", "std", "95 % interval")
 
 
 def terminal(comparison: Comparison) -> str:
-    """Return tables, then sentences, then what is in the way of believing them."""
+    """Return each factor's table, confounders and sentences, then the table of combinations and the notes."""
     parts = []
     for effect in comparison.effects:
         others = ", averaged over the other factors" if comparison.combinations else ""
@@ -46,13 +46,13 @@ def markdown(comparison: Comparison) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown; what a name holds is text there, no markup."""
+    """Return a table in Markdown; markup in a cell is escaped."""
     lines = [list(header), ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(plain(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def latex(comparison: Comparison) -> str:
-    """Return a booktabs tabular for each factor, and one of the combinations; what is to be known of it as comments."""
+    """Return a booktabs tabular for each factor, and one of the combinations; confounders and notes are comments."""
     parts = []
     for factor, metric, settings in _everything(comparison):
         confounders = next((each.confounders for each in comparison.effects if each.factor == factor), ())
@@ -67,7 +67,7 @@ def latex(comparison: Comparison) -> str:
 
 
 def comma_separated(comparison: Comparison) -> str:
-    """Return a line for each factor's setting, and for each combination."""
+    """Return CSV: a line for each setting of each factor, and for each combination."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["factor", "setting", "metric", "n", "mean", "std", "low", "high", "controlled"])
@@ -80,7 +80,7 @@ def comma_separated(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> str:
-    """Return everything, strict JSON."""
+    """Return the whole comparison as strict JSON."""
     return json.dumps(dataclasses.asdict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
 
 
@@ -97,7 +97,7 @@ def differences(effect: Effect) -> str:
 
 
 def _everything(comparison: Comparison) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
-    """Each factor, and all of them together where there are several, with the metric and its estimates."""
+    """Yield each factor, and all together if there are several, with the metric and its estimates."""
     yield from ((effect.factor, effect.metric, effect.settings) for effect in comparison.effects)
     if comparison.combinations:
         yield _factors(comparison), comparison.effects[0].metric, comparison.combinations
@@ -112,7 +112,7 @@ def _title(comparison: Comparison) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a text as one line of Markdown in which nothing is a tag or a link."""
+    """Return a text as one line of Markdown, with tags and links escaped."""
     return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
 
 

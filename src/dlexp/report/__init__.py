@@ -1,1 +1,1 @@
-"""Run directories → tables, plots, page. Never imports torch."""
+"""Report runs: tables, plots and a page. Never imports torch."""

@@ -1,4 +1,4 @@
-"""Everything of a run that a report shows, read once: what has not changed since is taken from a cache."""
+"""Read all facts of a run that a report shows; runs whose files have not changed come from a cache."""
 
 import base64
 import csv
@@ -28,8 +28,8 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 2  # of what the cache holds
-MOST_POINTS = 300  # of a curve: more than a screen shows of it
+VERSION = 2  # of the cache's format
+MOST_POINTS = 300  # of a curve: a screen shows no more
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),
     *(GRADIENTS, BOUNDARY, POINTS, WRONG, WRONG_IMAGES),
@@ -38,12 +38,12 @@ DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeE
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
-FACTS = {"path", "time", "name", "error", "keys", "figures", "curves", "record", "status"}  # of any run
-Facts = dict[str, Any]  # plain values, as JSON has them
+FACTS = {"path", "time", "name", "error", "keys", "figures", "curves", "record", "status"}  # every run has these
+Facts = dict[str, Any]  # plain JSON values
 
 
 def collect(runs: Iterable[RunDirectory], cache: Path) -> list[Facts]:
-    """Return each run's facts; `cache` remembers those of runs whose files are as they were."""
+    """Return each run's facts; `cache` keeps those of runs whose files have not changed."""
     known = _read_cache(cache)
     facts: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -60,7 +60,7 @@ def collect(runs: Iterable[RunDirectory], cache: Path) -> list[Facts]:
 
 
 def read(run: RunDirectory) -> Facts:
-    """Return what a run directory has, whatever state it is in; what is damaged is said as its `error`."""
+    """Return the facts of a run in any state; if a file is damaged, `error` names it."""
     facts: Facts = {"path": str(run.path), "time": run.path.name, "name": run.path.parent.name, "error": ""}
     facts |= {"keys": {}, "figures": {}, "curves": {}, "record": None, "status": "damaged"}
     try:
@@ -71,7 +71,7 @@ def read(run: RunDirectory) -> Facts:
 
 
 def _as_far_as_it_goes(run: RunDirectory) -> Facts:
-    """The config's keys of a run of which something else is damaged: they say what study it is of."""
+    """Return a damaged run's config keys, if its config is whole: they name its study."""
     try:
         keys = json.loads(json.dumps(strict(run.keys()), default=str))
     except DAMAGE:
@@ -122,19 +122,19 @@ def _of_result(run: RunDirectory) -> Facts:
 
 
 def record_of(facts: Facts) -> Record | None:
-    """Return what `compare` compares of a run, without reading it again."""
+    """Return the run's record for `compare`, without reading its files again."""
     return Record(**facts["record"]) if facts["record"] else None
 
 
 def class_names(names: Sequence[str], dataset: str) -> list[str]:
-    """Return the names of classes as people write them: Hoda's digits are Persian ones."""
+    """Return class names as people write them: Hoda's digits in Persian."""
     return [name.translate(PERSIAN) for name in names] if dataset.startswith("hoda") else list(names)
 
 
 def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
-    """Return a table of numbers by column, thinned; {} where there is none. What is not a number is None.
+    """Return a table of numbers by column, thinned; {} if the table is missing. A cell that is not finite becomes None.
 
-    Of a table that a run is writing, a last row that is not whole is left out.
+    An incomplete last row is left out: the run may be writing it.
     """
     path = run.path / table
     if not path.is_file():
@@ -150,7 +150,7 @@ def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
 
 
 def thinned(columns: Mapping[str, Sequence[float | None]], most: int) -> dict[str, list[float | None]]:
-    """Return columns with about `most` rows: the ends, and of each stretch the rows with every column's extremes."""
+    """Return about `most` rows: the first, the last, and those with each column's extremes in every stretch."""
     length = len(next(iter(columns.values()), ()))
     if length <= most:
         return {name: list(values) for name, values in columns.items()}
@@ -170,7 +170,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if abs(value) < float("inf") else None  # which NaN is not either
+    return value if abs(value) < float("inf") else None  # False for NaN too
 
 
 def _sums(seconds: Iterable[float | None]) -> list[float | None]:
@@ -194,5 +194,5 @@ def _read_cache(path: Path) -> dict[str, Any]:
         content = json.loads(read_bytes(path))
         runs = dict(content["runs"]) if content["version"] == VERSION else {}
         return runs if all(each["facts"].keys() >= FACTS and each["stamp"] for each in runs.values()) else {}
-    except DAMAGE:  # none yet, or not whole: everything is read anew
+    except DAMAGE:  # missing or damaged: read every run again
         return {}

@@ -1,4 +1,4 @@
-"""The pictures of one run, drawn from its files: learning curves and the confusion matrix."""
+"""Draw the pictures of one run from its files, for example learning curves and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles do it in grey.
+# Okabe and Ito's colours, which colour-blind readers can tell apart; line styles tell them apart in grey.
 SPLITS = {"train": ("#0072B2", "-"), "validation": ("#009E73", ":"), "test": ("#D55E00", "--")}
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs too
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # also by Okabe and Ito
 MARKERS = "os^vDXP"
 
 
 def draw(run: RunDirectory, *, anew: bool = True) -> None:
-    """Write a picture for each table that a run has and that is looked at rather than read.
+    """Write a picture for each of a run's tables that has one.
 
-    Where not `anew`, only those that are missing or older than their table: a process that was killed may have finished
-    its run, and not its pictures.
+    If `anew` is false, write only pictures that are missing or older than their table: a killed process may have
+    finished its run but not its pictures.
     """
     clear_partial(run.path.rglob("*.part"))
     ways: dict[str, tuple[str, Callable[[RunDirectory], mpl_figure.Figure | None]]] = {
@@ -47,7 +47,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
 
 def _curves(run: RunDirectory) -> Figure | None:
     rows = run.read_table(METRICS)
-    return curves(rows) if rows else None  # after no epoch there are none
+    return curves(rows) if rows else None  # there are no rows before the first epoch
 
 
 def _confusion_matrix(run: RunDirectory) -> Figure:
@@ -60,7 +60,7 @@ def _is_older(picture: Path, table: Path) -> bool:
 
 
 def decision_boundary(run: RunDirectory) -> Figure:
-    """Return the plane as one net sees it, with the samples."""
+    """Return a figure of the classes that a net predicts over the plane, with the samples."""
     figure = mpl_figure.Figure(figsize=(6.5, 5), layout="constrained")
     axes = figure.subplots()
     boundary(axes, run)
@@ -69,7 +69,7 @@ def decision_boundary(run: RunDirectory) -> Figure:
 
 
 def boundary(axes: Axes, run: RunDirectory) -> None:
-    """Colour the plane by the class that the net sees there, paler where it is less sure; train's points are hollow."""
+    """Colour the plane by the predicted class, paler for lower confidence; points of train are hollow."""
     import numpy as np
 
     (_, _, *names), rows = run.read_cells(BOUNDARY)
@@ -98,7 +98,7 @@ def boundary(axes: Axes, run: RunDirectory) -> None:
 
 
 def trajectories(curves: dict[str, list[tuple[float, float]]]) -> Figure:
-    """Return paths in the plane, a marker at their last points; one of a single point is a place."""
+    """Return paths in the plane, with a marker at each last point; a path of one point is only a marker."""
     figure = mpl_figure.Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
     for (name, points), (colour, style) in zip(curves.items(), SPLITS.values(), strict=False):
@@ -111,7 +111,7 @@ def trajectories(curves: dict[str, list[tuple[float, float]]]) -> Figure:
 
 
 def curves(rows: list[dict[str, float]]) -> Figure:
-    """Return the loss and the metrics (accuracy, say) against the epoch, two in a row, every split in each."""
+    """Return the loss and each metric against the epoch, every split in each panel, two panels a row."""
     epochs = [row["epoch"] for row in rows]
     metrics = [key.removeprefix("test/") for key in rows[0] if key.startswith("test/")]
     down = -(-len(metrics) // 2)
@@ -133,7 +133,7 @@ def curves(rows: list[dict[str, float]]) -> Figure:
 
 
 def confusion_matrix(names: list[str], counts: list[list[int]]) -> Figure:
-    """Return a matrix shaded by the share of its row (true class), with the counts written in."""
+    """Return the confusion matrix with its counts, shaded by the share of the row (true class)."""
     size = max(3.5, 1.6 + 0.55 * len(names))
     figure = mpl_figure.Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()

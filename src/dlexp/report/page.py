@@ -1,4 +1,4 @@
-"""Studies → one HTML page that opens from disk: data, style and scripts are inside, and nothing else is loaded."""
+"""Write studies as one HTML page that opens from disk: it contains data, style and scripts, and loads nothing."""
 
 import base64
 import dataclasses
@@ -16,21 +16,21 @@ from dlexp.report.collect import MOST_POINTS, Facts, thinned
 from dlexp.report.studies import Study, best_first, by_strength, settings
 from dlexp.runs.formatting import now
 
-MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps some fifty whatever their number
-MOST_WITH_IMAGES = 12  # runs of a study whose wrong images are inside the page, the best ones
+MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps at least fifty
+MOST_WITH_IMAGES = 12  # the page has the wrong images of this many best runs of a study
 CURVES = ("curves", "steps", "evaluations")
-INTERNAL = {*CURVES, "name", "keys", "record", "command", "memory"}  # of a run's facts: not for the page as they are
+INTERNAL = {*CURVES, "name", "keys", "record", "command", "memory"}  # facts that the page gets in another form
 
 
 def page(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool = False) -> str:
     """Return the page; `pictures` are PNG files of decision boundaries by study.
 
-    Whatever comes from a run directory is JSON in a block that is not run, and the page's policy allows no script but
-    its own by their hashes: a class named `<script>` is text. A live page may also load files beside it.
+    Everything from a run directory is JSON in a block that the browser does not run, and the page's policy allows only
+    its own scripts, by their hashes: a class named `<script>` is text. A live page may also load files from disk.
     """
     web = files("dlexp.report") / "web"
     scripts = sorted((each for each in web.iterdir() if each.name.endswith(".js")), key=lambda each: each.name)
-    last = [each for each in scripts if each.name == "page.js"]  # it draws, with what the others define
+    last = [each for each in scripts if each.name == "page.js"]  # it uses the functions of the others
     script = "".join(each.read_text(encoding="utf-8") for each in [*(s for s in scripts if s not in last), *last])
     script = f"'use strict';\n{script}"
     plotly = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ def page(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool 
 
 
 def as_json(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bool) -> str:
-    """Return what the page shows as strict JSON that neither ends the block it is in nor opens another."""
+    """Return the page's data as strict JSON, with `<` escaped so that it cannot end its block."""
     runs = sum(len(study.runs) for study in studies)
     most = max(50, min(MOST_POINTS, MOST_IN_ALL // max(1, runs)))
     content = {
@@ -79,7 +79,7 @@ def _study(study: Study, picture: bytes | None, most: int) -> dict[str, Any]:
 
 
 def _finding(found: Comparison) -> dict[str, Any]:
-    """Settings are pairs, not an object: JavaScript would put 8 before 32, whichever is better."""
+    """Return a comparison as JSON values; settings are pairs, since JavaScript sorts an object's numeric keys."""
     effects = []
     for effect in found.effects:
         differences = [{**dataclasses.asdict(each), "claimed": each.claimed} for each in effect.differences]
@@ -103,7 +103,7 @@ def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str,
 
 
 def _rounded(columns: Mapping[str, Iterable[float | None]]) -> dict[str, list[float | int | None]]:
-    """Six digits are more than a plot shows, and half the size."""
+    """Round to six digits, more than a plot shows, which halves the size."""
     return {name: list(map(_short, values)) for name, values in columns.items() if name != "samples_per_second"}
 
 

@@ -1,4 +1,4 @@
-"""A study's pictures for a paper or a homework, drawn from the facts that the page shows."""
+"""Draw a study's pictures for a paper or a homework, from the same facts as the page."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dlexp.storage.atomic import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH = 6.3  # inches: the text of an A4 page with usual margins
+WIDTH = 6.3  # inches: the text width of an A4 page with usual margins
 STYLE: Any = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": 8, "lines.linewidth": 1.4, "axes.grid": True}
 STYLE |= {"grid.alpha": 0.3, "text.parse_math": False}  # a class may be called $x$
 MOST_BOUNDARIES = 24
 
 
 def figures(study: Study) -> dict[str, Callable[[], Figure]]:
-    """Return ways to draw what the study has something for, by what it shows."""
+    """Return a function that draws each figure for which the study has data, by the figure's name."""
     ways: dict[str, Callable[[], mpl_figure.Figure]] = {}
     if any(len(run["curves"].get("epoch", ())) > 1 for run in study.runs):
         ways["curves"] = lambda: curves(study)
@@ -43,12 +43,12 @@ def figures(study: Study) -> dict[str, Callable[[], Figure]]:
 
 
 def draw(way: Callable[[], Figure], stem: Path) -> None:
-    """Draw a figure, and write it as PNG and as SVG, whose letters are outlines: every reader shows them alike."""
+    """Draw a figure, and write it as PNG and SVG; letters in the SVG are outlines, so that all viewers agree."""
     with matplotlib.rc_context(STYLE):
         figure = way()
         for ending in ("png", "svg"):
             content = io.BytesIO()
-            metadata: Any = {"Date": None} if ending == "svg" else None  # the same figure is the same file
+            metadata: Any = {"Date": None} if ending == "svg" else None  # the same figure gives the same file
             figure.savefig(content, format=ending, dpi=200, metadata=metadata)
             write_atomically(stem.with_name(f"{stem.name}.{ending}"), content.getvalue(), durable=False)
 
@@ -61,7 +61,7 @@ def confusion(study: Study, run: Facts) -> Figure:
 
 
 def curves(study: Study) -> Figure:
-    """Return loss and measure against the epoch: means over the runs of each setting of the strongest factor."""
+    """Return loss and metrics against the epoch: means over the runs of each setting of the strongest factor."""
     factor = next(iter(by_strength(study)), "")
     groups = grouped(study.runs, [factor] if factor else [])
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
@@ -140,7 +140,7 @@ def heat_map(study: Study) -> Figure:
 
 
 def grouped(runs: Iterable[Facts], keys: Sequence[str]) -> dict[str, list[Facts]]:
-    """Return runs by their values of some keys, numbers in their order, words as they come."""
+    """Return runs by their values of some keys; numbers are sorted, other values keep their order."""
     groups: dict[str, list[Facts]] = {}
     for run in runs:
         groups.setdefault(", ".join(settings(run, [key]).get(key, "–") for key in keys), []).append(run)
@@ -151,7 +151,7 @@ def grouped(runs: Iterable[Facts], keys: Sequence[str]) -> dict[str, list[Facts]
 
 
 def band(curves: Sequence[Mapping[str, Sequence[float | None]]], column: str) -> tuple[list[Any], ...]:
-    """Return epochs, and the mean, lowest and highest of the curves that have each."""
+    """Return epochs, and the mean, minimum and maximum over the curves that have each epoch."""
     by_epoch: dict[float, list[float]] = {}
     for curve in curves:
         for epoch, value in zip(curve.get("epoch", ()), curve.get(column, ()), strict=False):
@@ -162,7 +162,7 @@ def band(curves: Sequence[Mapping[str, Sequence[float | None]]], column: str) ->
 
 
 def _of_one_seed(study: Study, runs: Sequence[Facts]) -> list[tuple[dict[str, Any], RunDirectory]]:
-    """The runs of one seed, as many settings as there are, with what varied but the seed: most settings last."""
+    """Return one run of each setting, with its varied keys except the seed; the key with most values comes last."""
     known = {key: {settings(run, [key]).get(key) for run in runs} for key in study.varied if key != "seed"}
     keys = sorted(known, key=lambda key: len(known[key]))
     first = {tuple(settings(run, keys).items()): run for run in reversed(runs)}

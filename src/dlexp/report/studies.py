@@ -1,4 +1,4 @@
-"""Runs of one name as a study: what varied among them, and what `compare` makes of it."""
+"""Group runs of one name into a study, with the keys that vary and the results of `compare`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,36 +14,36 @@ from dlexp.errors import UserError
 from dlexp.report.collect import Facts, record_of
 from dlexp.runs.formatting import label
 
-MOST_SETTINGS = 24  # of a factor: what has more is no choice that somebody varied to compare
+MOST_SETTINGS = 24  # of a factor: a key with more values is not compared
 MOST_FACTORS = 4
 
 
 @dataclass(frozen=True)
 class Study:
-    """The runs of one name, the keys in which they differ, and those of them that are factors, with the findings."""
+    """The runs of one name, the keys in which they differ, the factors among these, and the comparisons."""
 
     name: str
     runs: Sequence[Facts]
     differing: Sequence[str]
-    varied: Sequence[str]  # those of them that were chosen, not those that came with a choice
-    factors: Sequence[str]  # what was varied, but the seed, with few enough settings to be compared
-    metrics: Sequence[str]  # of the test split, the measure before the loss
-    comparisons: Mapping[str, Comparison]  # by metric; none where nothing can be compared
+    varied: Sequence[str]  # the differing keys without those that follow from another
+    factors: Sequence[str]  # the varied keys without the seed, with few enough settings to compare
+    metrics: Sequence[str]  # of the test split, the loss last
+    comparisons: Mapping[str, Comparison]  # by metric; a metric that cannot be compared is left out
     directions: Mapping[str, str]  # by a metric's name: whether higher or lower is better
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether more of the first metric is better."""
+        """Whether a higher value of the first metric is better."""
         return bool(self.metrics) and self.directions.get(self.metrics[0].partition("/")[2]) == "higher"
 
     def estimates(self, metric: str, factor: str) -> Mapping[str, Estimate]:
-        """Return the estimate of each setting of a factor; {} where nothing was compared."""
+        """Return the estimate of each setting of a factor; {} if nothing was compared."""
         effects = self.comparisons[metric].effects if metric in self.comparisons else ()
         return next((each.settings for each in effects if each.factor in (factor, f"{factor}.name")), {})
 
 
 def by_strength(study: Study) -> list[str]:
-    """Return the factors, that whose settings' means lie furthest apart first."""
+    """Return the factors sorted by the range of their settings' means, largest first."""
     metric = next(iter(study.metrics), "")
 
     def distance(factor: str) -> float:
@@ -54,7 +54,7 @@ def by_strength(study: Study) -> list[str]:
 
 
 def studies(runs: Sequence[Facts]) -> list[Study]:
-    """Return the runs by name, each name's as a study, in the order of the names."""
+    """Return a study for each name among the runs, sorted by name."""
     by_name: dict[str, list[Facts]] = {}
     for run in sorted(runs, key=lambda run: (run["name"], run["time"])):
         by_name.setdefault(run["name"], []).append(run)
@@ -62,7 +62,7 @@ def studies(runs: Sequence[Facts]) -> list[Study]:
 
 
 def settings(run: Facts, keys: Iterable[str]) -> dict[str, str]:
-    """Return a run's values of some keys as short texts; those that it does not have are left out."""
+    """Return a run's values of some keys as short texts; missing keys are left out."""
     return {key: label(run["keys"][key]) for key in keys if key in run["keys"]}
 
 
@@ -87,22 +87,22 @@ def _study(name: str, runs: Sequence[Facts]) -> Study:
     finished = [record for run in runs if (record := record_of(run))]
     curves = {key for run in runs for key in run["curves"]}
     names = dict.fromkeys(key for record in finished for key in record.figures if key.startswith("test/"))
-    of_epochs = [name for name in names if name in curves] or names  # the others are computed once, at the end
+    of_epochs = [name for name in names if name in curves] or names  # the others are of the final weights only
     metrics = sorted(of_epochs, key=lambda name: name == "test/loss")
     directions = {name: way for record in finished for name, way in record.directions.items()}
     of_finished = {key: {_text(run["keys"].get(key)) for run in whole if run["record"]} for key in varied}
     factors = [key for key in varied if key != SEED and 1 < len(of_finished[key]) <= MOST_SETTINGS][:MOST_FACTORS]
     comparisons = {}
     for metric in metrics if factors else ():
-        with suppress(UserError):  # no two settings of a factor have this metric: there is nothing to compare
+        with suppress(UserError):  # no two settings of a factor have this metric
             comparisons[metric] = compare(finished, factors, metric)
     return Study(name, runs, differing, varied, factors, metrics, comparisons, directions)
 
 
 def _chosen(values: Mapping[str, Sequence[str]], differing: Sequence[str]) -> list[str]:
-    """Leave out keys that came with others, as a learning rate does with its optimizer.
+    """Return the differing keys without those that follow from others, as a learning rate from its optimizer.
 
-    Of those, each combination of the others' values has but one value.
+    A key follows from others if each combination of their values has only one value of it.
     """
     chosen: list[str] = []
     together: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""Pictures and a table of several runs that differ in a few keys: what a sweep came to."""
+"""A sweep's results: a table and pictures of several runs that differ in a few keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Varied = Mapping[str, Any]  # the keys in which the runs of a sweep differ, with
 
 
 def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
-    """Return a line for each run: what varied, its final metrics on train and test, and its training time."""
+    """Return a line for each run: its varied keys, its final metrics on train and test, and its training time."""
     if not runs:
         return ""
     finals = [run.read_json("result.json") for _, run in runs]
@@ -37,7 +37,7 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
 
 
 def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:
-    """Write the pictures that the runs have tables for beside the newest of them; return their paths."""
+    """Write each picture for which runs have a table, beside the newest run; return the paths."""
     written = []
     newest = max((run.path for _, run in runs), key=lambda path: path.name)
     for name, picture in ((GRADIENTS, gradients), (BOUNDARY, boundaries)):
@@ -52,7 +52,7 @@ def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:
 def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
     """Return the norms of each layer's weight gradient after the last epoch, against the layer's number.
 
-    A column of panels for each value of all varied keys but the last, whose values are lines; L1 above, L2 below.
+    Each combination of the varied keys but the last has a column of panels, L1 above L2; the last key gives the lines.
     """
     panels: dict[str, list[tuple[str, list[dict[str, str]]]]] = {}
     for varied, run in runs:
@@ -68,7 +68,7 @@ def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
                 layers, norms = [int(row["layer"]) for row in rows], [float(row[norm]) for row in rows]
                 style: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
                 axes.plot(layers, [value or None for value in norms], label=name, markersize=4, **style)
-                if zeros := norms.count(0.0):  # which a logarithmic axis cannot show
+                if zeros := norms.count(0.0):  # a logarithmic axis cannot show them
                     text = f"{name}: 0 in {zeros} of {len(norms)}"
                     axes.text(0.97, 0.03 + 0.08 * i, text, transform=axes.transAxes, ha="right", color=style["color"])
             axes.set(yscale="log", title=title if norm == "l1" else "")
@@ -82,7 +82,7 @@ def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
 
 
 def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
-    """Return the decision boundary of each run: a row for each value of all varied keys but the last."""
+    """Return each run's decision boundary: a row for each combination of the varied keys but the last."""
     rows: dict[str, dict[str, RunDirectory]] = {}
     for varied, run in runs:
         *outer, last = [*varied.values()] or [""]

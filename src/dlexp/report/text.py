@@ -1,4 +1,4 @@
-"""Run directories as lines of text for a terminal."""
+"""Show run directories as text in a terminal."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,17 +7,17 @@ from dlexp.errors import UserError
 from dlexp.runs.directory import DEMONSTRATION, PREDICTIONS, TRACE, RunDirectory
 from dlexp.runs.formatting import table
 
-WIDTH = 12  # numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
+WIDTH = 12  # the most numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
 
 
 def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Return a table of each split's metrics; some are of the held-out splits only."""
+    """Return a table of each split's metrics; only held-out splits have all of them."""
     names = list(dict.fromkeys(name for values in metrics.values() for name in values))
     return table(["", *names], ([split, *(values.get(n, "") for n in names)] for split, values in metrics.items()))
 
 
 def result(run: RunDirectory) -> str:
-    """Return what a run came to: its final metrics, what they cost, and where it lies."""
+    """Return a run's results: its final metrics, training time, memory, and path."""
     content = run.read_json("result.json")
     by_sample = predictions(run)
     of_every_split = content["final"]["train"].keys()
@@ -47,9 +47,9 @@ def result(run: RunDirectory) -> str:
 
 
 def reported(run: RunDirectory) -> list[tuple[str, Any, Any]]:
-    """Return the figures that the run's config says were reported (`reference`): key, reported, measured.
+    """Return the figures reported in the config's `reference`, beside the measured ones: key, reported, measured.
 
-    A row of the reference is of this run where its other keys (`batch_size`, `optimizer`) are the run's.
+    A row of the reference applies if its other keys (`batch_size`, `optimizer`) equal the run's.
     """
     keys, measured = run.keys(), run.figures()
     measured |= {"/".join(["trace", *place]): value for place, value in _traced(run).items()}
@@ -62,7 +62,7 @@ def reported(run: RunDirectory) -> list[tuple[str, Any, Any]]:
 
 
 def trace(run: RunDirectory) -> str:
-    """Return trace.csv with a line for each tensor, rows in brackets: what the first steps did."""
+    """Return trace.csv, the tensors of the first steps: a line for each tensor, rows in brackets."""
     tensors: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for (step, what, name, index), value in _traced(run).items():
         row, _, _ = index.rpartition(" ")
@@ -93,12 +93,12 @@ def demonstration(run: RunDirectory) -> str:
 
 
 def is_worked_example(run: RunDirectory) -> bool:
-    """Whether a run's numbers are to be read one by one: it was traced, or its samples are in its config."""
+    """Return whether a run is small enough to read every number: it is traced, or its samples are in its config."""
     return (run.path / TRACE).exists() or run.read_config()["dataset"]["name"] == "inline"
 
 
 def predictions(run: RunDirectory) -> str:
-    """Return the samples that a config holds itself, with what the net makes of each; '' for other datasets."""
+    """Return the samples that the config holds, with the net's prediction for each; '' for other datasets."""
     dataset = run.read_config()["dataset"]
     if dataset["name"] != "inline" or dataset["test_size"] is not None or dataset["test_to_train_ratio"] is not None:
         return ""
@@ -108,14 +108,14 @@ def predictions(run: RunDirectory) -> str:
 
 
 def runs(directories: Iterable[RunDirectory]) -> str:
-    """Return a line a run: status, epoch, final accuracy (or what stands for it) of train and test, path."""
+    """Return a line for each run: status, epoch, the final value of its first metric on train and test, path."""
     rows: list[list[Any]] = []
     for run in directories:
         status = run.status()
         try:
             figures = run.figures()
             missing = ""
-        except UserError:  # stopped before it was written, or damaged: a list goes on to the next run
+        except UserError:  # no result yet, or a damaged one: list the other runs all the same
             figures, missing = {}, "damaged" if (run.path / "result.json").exists() else ""
         measure = next((k.partition("/")[2] for k in figures if k.startswith("test/") and k != "test/loss"), missing)
         values = [figures.get(f"{split}/{measure}", "") for split in ("train", "test")]

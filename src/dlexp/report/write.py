@@ -1,4 +1,4 @@
-"""Run directories → the report's folder: page, pictures, summary.csv, report.md. What has not changed is kept."""
+"""Write the report's folder: page, pictures, summary.csv, report.md. Pictures of unchanged studies are kept."""
 
 import csv
 import hashlib
@@ -33,7 +33,7 @@ Find = Callable[[], Sequence[RunDirectory]]
 def write(find: Find, folder: Path) -> list[Study]:
     """Write the report of the runs that `find` finds into `folder`; return its studies.
 
-    Raises UserError where the folder cannot be written, or holds such files that no report made.
+    Raises UserError if the folder cannot be written, or holds such files that no report wrote.
     """
     with _held(folder):
         found = studies(collect(find(), folder / CACHE))
@@ -54,10 +54,10 @@ def write(find: Find, folder: Path) -> list[Study]:
 
 
 def follow(find: Find, folder: Path, tell: Callable[[list[Study]], None]) -> None:
-    """Write a page that follows the runs, until a KeyboardInterrupt; `tell` is called once it can be opened.
+    """Write a page and update it until a KeyboardInterrupt; call `tell` once the page can be opened.
 
-    The page reads `live.js` beside it, which is written anew whenever something changed: no server, no port. At the end
-    the whole report is written, and pages that are open are told that nobody follows any more.
+    The page loads `live.js` beside it, which is written again after every change, so it needs no server and no port. At
+    the end, write the whole report, and tell open pages that updates have ended.
     """
     last = ""
     try:
@@ -86,13 +86,11 @@ def _tell_pages(folder: Path, found: Sequence[Study], *, live: bool) -> None:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Make the report's folder, and hold it against other reports, for which they wait."""
+    """Make the report's folder, and hold its lock; other reports wait for it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / LOCK).exists() and (foreign := [name for name in OURS if (folder / name).exists()]):
-            raise UserError(
-                f"--to {folder}: {foreign[0]} is there already, and no report made it. Name another folder."
-            )
+            raise UserError(f"--to {folder}: {foreign[0]} exists, and no report wrote it. Name another folder.")
         with awaited(folder / LOCK):
             clear_partial([*folder.glob("*.part"), *folder.glob("figures/*.part")])
             yield
@@ -101,7 +99,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def summary(found: Sequence[Study]) -> str:
-    """Return a line a run: its study, what varied in it, status, figures, and where it lies."""
+    """Return CSV with a line for each run: study, path, status, varied keys, figures."""
     varied = list(dict.fromkeys(key for study in found for key in study.varied))
     figures = list(dict.fromkeys(key for study in found for run in study.runs for key in run["figures"]))
     text = io.StringIO()
@@ -116,7 +114,7 @@ def summary(found: Sequence[Study]) -> str:
 
 
 def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
-    """Return the studies in words, with links to their pictures: what a homework could include."""
+    """Return the studies in Markdown for a homework, with links to their pictures."""
     parts = ["# Report"]
     for study in found:
         statuses = [run["status"] for run in study.runs]
@@ -147,9 +145,9 @@ def _row(study: Study, run: dict[str, Any]) -> list[str]:
 
 
 def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
-    """Draw the studies that are not as they were when they were drawn last; return each one's pictures.
+    """Draw the studies that changed since they were last drawn; return each study's pictures.
 
-    What can be drawn of a damaged run is not known before: a picture that fails is said, and left out.
+    A damaged run may make a picture fail: print the reason, and leave the picture out.
     """
     place = folder / "figures"
     refuse_link(place, "pictures would be written, and old ones deleted, where it leads.")
@@ -179,7 +177,7 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
 
 
 def _drawn_before(folder: Path) -> dict[str, Any]:
-    """Return what an earlier report drew; {} where none did, or its notes are not whole: then all is drawn."""
+    """Return the pictures of an earlier report; {} if there are none or the notes are damaged: then draw all."""
     try:
         before = dict(json.loads(read_bytes(folder / DRAWN)))
         names = [name for each in before.values() for name in (each["digest"], *each["pictures"])]
@@ -189,7 +187,7 @@ def _drawn_before(folder: Path) -> dict[str, Any]:
 
 
 def _file_names(found: Sequence[Study]) -> list[str]:
-    """A name for each study's files, without slashes or whatever else a name may hold."""
+    """Return a unique name for each study's files, of letters, digits, `_` and `-`."""
     names: list[str] = []
     for study in found:
         plain = re.sub(r"[^\w-]+", "_", study.name).encode()[:100].decode(errors="ignore") or "study"

@@ -1,4 +1,4 @@
-// Learning curves: each run's own, or the mean over a setting's seeds with a band from the lowest to the highest.
+// Learning curves: one for each run, or the mean over a setting's seeds with a band from minimum to maximum.
 const interpolated = (xs, ys, x) => {
   let high = xs.findIndex((value) => value >= x);
   if (high < 0 || x < xs[0]) return null;
@@ -118,13 +118,13 @@ const curveSection = (study, state, runs) => {
     { class: "controls" },
     select(
       "Metric",
-      [["both", "loss and measure"], ...metrics.map((metric) => [metric, words(metric)])],
+      [["both", "loss and first metric"], ...metrics.map((metric) => [metric, words(metric)])],
       state.metric,
       (metric) => again({ metric }),
     ),
     select(
       "Colour by",
-      [["", "all alike"], ...study.varied.map((key) => [key, key]), ["*", "every setting"]],
+      [["", "nothing"], ...study.varied.map((key) => [key, key]), ["*", "every setting"]],
       state.by,
       (by) => again({ by }),
     ),

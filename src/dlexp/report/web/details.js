@@ -1,4 +1,4 @@
-// Confusion matrices and the difference of two, gradients over layers, and one run with all that repeats it.
+// Confusion matrices and the difference of two, gradients over layers, and the details of one run.
 const runName = (study, run) => study.varied.map((key) => `${key} ${run.settings[key] ?? "–"}`).join(", ") || run.time;
 
 const confusionSection = (study, state, runs) => {
@@ -121,12 +121,12 @@ const confusionSection = (study, state, runs) => {
       element(
         "p",
         { class: "soft" },
-        "Shares of the first run minus those of the second: blue on the diagonal is what it gets right more often.",
+        "Shares of the first run minus those of the second: blue on the diagonal marks classes that the first predicts better.",
       ),
   );
 };
 
-// A panel for each setting of all that varied but the key with most settings, whose values are lines.
+// The varied key with most values gives the lines; each combination of the other varied keys gives a panel.
 const gradientSection = (study, state, runs) => {
   const known = runs.filter((run) => run.gradients?.length);
   if (!known.length) return null;
@@ -182,7 +182,7 @@ const gradientSection = (study, state, runs) => {
     element(
       "p",
       { class: "soft" },
-      "Means over the seeds of a setting. A gradient of exactly 0 has no place on this axis: its line has a gap.",
+      "Means over the seeds of a setting. A logarithmic axis has no 0: a line has a gap at a gradient of exactly 0.",
     ),
   );
 };
@@ -235,10 +235,10 @@ const detailSection = (study, state) => {
       element("code", {}, run.path),
     ),
     run.error && element("pre", {}, run.error),
-    element("h4", {}, "The command that repeats it"),
+    element("h4", {}, "The command that repeats this run"),
     element("pre", {}, run.repeat),
     run.command && [
-      element("p", { class: "soft" }, "As it was typed, or as its sweep started it:"),
+      element("p", { class: "soft" }, "The command as it was typed, or as its sweep started it:"),
       element("pre", {}, run.command),
     ],
     run.reported?.length

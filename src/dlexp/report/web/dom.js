@@ -1,4 +1,4 @@
-// What comes from a run directory is only ever text: it goes in by textContent, and into Plotly escaped.
+// Everything from a run directory is text: it enters the page by textContent, and Plotly escaped.
 const element = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -40,7 +40,7 @@ const select = (title, options, chosen, change) =>
     ),
   );
 
-// What a control calls with the value chosen in it.
+// The function that a control calls with its chosen value.
 const choose = (state, key) => (value) => {
   state[key] = value;
   render();
@@ -59,7 +59,7 @@ const check = (title, on, change) =>
     title,
   );
 
-// A table of texts; the columns from `first` on hold numbers.
+// A table of texts; columns from `first` on hold numbers.
 const tableOf = (headings, rows, first) => {
   const line = (tag, cells) =>
     element(
@@ -80,7 +80,7 @@ const tableOf = (headings, rows, first) => {
   );
 };
 
-// Okabe and Ito's colours, which colour-blind readers can tell apart; symbols and dashes do it in grey.
+// Okabe and Ito's colours, which colour-blind readers can tell apart; symbols and dashes tell them apart in grey.
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "x", "triangle-down", "star", "cross"];
 const DASHES = ["solid", "dash", "dashdot", "longdash"];
@@ -108,7 +108,7 @@ const plot = (target, traces, layout) =>
     { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] },
   );
 
-// The distinct settings of some keys among runs, in a natural order, each with its runs.
+// The distinct settings of some keys, in natural order, each with its runs.
 const grouped = (runs, keys) => {
   const groups = new Map();
   for (const run of runs) {

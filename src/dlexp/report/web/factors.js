@@ -1,4 +1,4 @@
-// What a factor did: every run's figure with the mean and its interval, and two factors at once as a heat map.
+// The effect of a factor: each run's figure, the mean and its interval; and two factors as a heat map.
 const factorPlot = (study, state, runs, factor) => {
   const target = element("div", { class: "plot low", "data-plot": `factor-${factor}` });
   const metric = state.figure;
@@ -115,7 +115,7 @@ const heatMap = (study, state, runs) => {
         },
       ],
       {
-        title: { text: "both at once: the mean " + escaped(words(state.figure)), font: { size: 14 } },
+        title: { text: "both factors: the mean " + escaped(words(state.figure)), font: { size: 14 } },
         xaxis: {
           tickvals: columns.map((_, i) => i),
           ticktext: columns.map(escaped),
@@ -172,7 +172,7 @@ const factorSection = (study, state, runs) => {
     element(
       "p",
       { class: "soft" },
-      "A point is a run. Means and intervals are over seeds, each seed averaged over the other factors.",
+      "A point is a run. Means and intervals are over seeds; each seed is averaged over the other factors.",
     ),
   );
 };

@@ -1,4 +1,4 @@
-// What `compare` concludes, in words: the best setting of each factor first, as a card that is read in seconds.
+// The conclusions of `compare`: first a card with the best setting of each factor, then the sentences.
 const plusMinus = (estimate) =>
   estimate.deviation === null ? number(estimate.mean) : `${number(estimate.mean)} ± ${number(estimate.deviation)}`;
 
@@ -16,13 +16,13 @@ const cards = (study, state) => {
     const open = about.filter((d) => !d.claimed).map(rival);
     const gap = second && Math.abs(estimate.mean - second[1].mean);
     const better = claims.length ? `, better than ${claims.map(rival).join(", ")}` : "";
-    const untold = open.length ? `; not told from ${open.join(", ")}` : "";
+    const untold = open.length ? `; not told apart from ${open.join(", ")}` : "";
     const worse = lost.length ? `; but ${lost.join(", ")} is better over the seeds that both have` : "";
     const told =
       claims.length === effect.settings.length - 1
         ? `better than every other; next ${second[0]}, by ${number(gap)}`
         : effect.differences.every((d) => d.p_value === null)
-          ? `ahead of ${second[0]} by ${number(gap)}; too few seeds to say more`
+          ? `ahead of ${second[0]} by ${number(gap)}; too few seeds for a conclusion`
           : `highest${better}${untold}${worse}`;
     const text = higherIsBetter(state.figure) ? told : told.replace("highest", "lowest");
     return element(
@@ -61,7 +61,7 @@ const cards = (study, state) => {
   return element("div", { class: "cards" }, made);
 };
 
-// Of many sentences those about the best setting come first; the others are there to be opened.
+// If there are many sentences, those about the best setting come first, and the others are folded.
 const sentences = (effect) => {
   const best = effect.settings[0][0];
   const list = (chosen) =>
@@ -94,7 +94,7 @@ const findingsSection = (study, state) => {
   return element(
     "section",
     { id: "findings" },
-    element("h3", {}, `What the data support (${words(state.figure)})`),
+    element("h3", {}, `Conclusions that the data support (${words(state.figure)})`),
     finding.effects.map((effect) => [
       element("h4", {}, effect.factor.replace(/\.name$/, "")),
       estimates(effect.settings, combinations ? "averaged over the other factors" : "setting"),

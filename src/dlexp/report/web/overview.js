@@ -1,4 +1,4 @@
-// All studies in a line each, and all their runs in one table: where a report of several studies begins.
+// The first view of a report of several studies: a line for each study, and a table of all runs.
 const EVERYTHING = {
   overview: true,
   name: "All runs",

@@ -1,4 +1,4 @@
-// One study at a time, chosen on the left; every control changes the state and draws the study anew.
+// The page shows one study, chosen on the left; every control changes the state and draws the study again.
 let data = JSON.parse(document.getElementById("data").textContent);
 const states = new Map();
 let waiting = [];
@@ -31,14 +31,14 @@ const address = () => {
     return decodeURIComponent(location.hash.slice(1));
   } catch {
     return "";
-  } // a lone % is no address
+  } // a lone % cannot be decoded
 };
 
-// The study that the address names; without one, all of them where there are several.
+// The study that the address names; without a name, the overview if there are several studies.
 const current = () =>
   data.studies.find((study) => study.name === address()) ?? (data.studies.length > 1 ? everything() : data.studies[0]);
 
-// What somebody chose stays, as long as the study has it: a page that follows runs may begin before there is a figure.
+// A choice stays while the study has it: a live page may open before any run has a figure.
 const stateOf = (study) => {
   const key = study.overview ? EVERYTHING : study.name;
   const known = JSON.stringify([study.metrics, study.factors]);
@@ -112,7 +112,7 @@ const contents = () => {
   list.append(...buttons);
 };
 
-// Everything is made anew: the control that has the focus is found again by its section and its name.
+// Every element is made again, so find the control that had the focus by its section and its name.
 const remembered = () => {
   const active = document.activeElement,
     section = active?.closest?.("section")?.id;
@@ -129,7 +129,7 @@ const remembered = () => {
   };
 };
 
-// Draws the chosen study; `focus` names what the reader is at, which keeps its place.
+// Draws the chosen study; `focus` names the section that the reader looks at, which keeps its place.
 const render = (focus) => {
   const study = current();
   contents();
@@ -138,7 +138,7 @@ const render = (focus) => {
     top = window.scrollY;
   place.querySelectorAll("[data-plot]").forEach((each) => Plotly.purge(each));
   if (!study) {
-    place.replaceChildren(element("p", {}, "No runs were found. dlexp train makes one."));
+    place.replaceChildren(element("p", {}, "There are no runs yet. dlexp train makes one."));
     return;
   }
   const restore = remembered();
@@ -181,7 +181,7 @@ window.addEventListener("hashchange", () => {
 });
 render();
 
-// A page that follows runs asks for live.js, which is beside it, again and again: no server; it opens from disk too.
+// A live page loads live.js, the file beside it, every two seconds: this needs no server and works from disk.
 window.update = (newer) => {
   if (newer.generated === data.generated && newer.live === data.live) return;
   data = newer;

@@ -1,4 +1,4 @@
-// The runs: sorted by any column, filtered by what varied; a click opens one, ticks say which are drawn.
+// The table of runs: sort it by a column, filter it by the varied keys, click a run to open it, tick runs to draw.
 const columnsOf = (study) => {
   const metrics = [
     ...new Set(study.runs.flatMap((run) => Object.keys(run.curves ?? run.figures)).filter((key) => key.includes("/"))),
@@ -16,7 +16,7 @@ const columnsOf = (study) => {
       number: true,
     },
     study.runs.some((run) => run.selected) &&
-      better && { name: `${words(better)} then`, value: (run) => run.selected?.[better], number: true },
+      better && { name: `${words(better)} at the chosen epoch`, value: (run) => run.selected?.[better], number: true },
     { name: "epochs", value: (run) => run.figures.epochs ?? run.epoch, number: true },
     { name: "time", value: (run) => run.figures.training_seconds, number: true, shown: duration },
     { name: "parameters", value: (run) => run.figures.parameters, number: true },
@@ -171,7 +171,7 @@ const tableSection = (study, state, runs) => {
       { class: "soft" },
       study.overview
         ? "A click on a run opens it below."
-        : "Filters and ticks say which runs the plots show. A click on a run opens it below.",
+        : "Filters and ticks choose the runs in the plots. A click on a run opens it below.",
     ),
   );
 };
