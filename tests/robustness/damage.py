@@ -22,7 +22,7 @@ from dlexp.runs.directory import CONFUSION, EVALUATIONS, GRADIENTS, METRICS, STE
 from dlexp.runs.provenance import config_hashes
 from dlexp.training import checkpoint
 from dlexp.training.build import build, check
-from dlexp.training.resume import check_same_ground, resumed_config
+from dlexp.training.resume import check_provenance, resumed_config
 from dlexp.training.session import Session
 
 SMALL = ["model.hidden_sizes=[]", "dataset.validation_fraction=0.2", "batch_size=full", "checkpoint.every_epochs=1"]
@@ -120,7 +120,7 @@ def of_config(run: RunDirectory, every: int) -> Iterator[Trial]:
         try:
             found = resumed_config(run, [])
             if found != whole:
-                check_same_ground(build(found), run)
+                check_provenance(build(found), run)
         except UserError:
             return ""
         return "" if found == whole else f"gave {found}"

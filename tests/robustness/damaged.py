@@ -205,7 +205,7 @@ def of_files(base: Path, name: str, what: str, verb: str, undamaged: dict[str, s
         shown = (folder / "page" / "summary.csv").read_text() if verb == "report" else said
         if shown == undamaged.setdefault(verb, shown) or (verb.startswith("list") and "iris_mlp/run" not in shown):
             return ""
-        told = ("damaged", "interrupted", "left out", "Warning", "edited", "not whole", "–", "other ground")
+        told = ("damaged", "interrupted", "left out", "Warning", "edited", "not whole", "–", "Not as when")
         return "" if any(word in shown for word in told) else f"showed {shown[-400:]}"
 
 

@@ -9,7 +9,7 @@ from dlexp.errors import UserError
 from dlexp.report import text
 from dlexp.training.build import build, check
 from dlexp.training.evaluation import evaluate_splits
-from dlexp.training.resume import check_same_ground
+from dlexp.training.resume import check_provenance
 from dlexp.training.run import Run
 
 
@@ -29,8 +29,8 @@ def evaluate(arguments: Sequence[str]) -> int:
         raise UserError(f"{run.path} demonstrated something, and trained nothing: there is no model to evaluate.")
 
     job = build(check(run.config))
-    for difference in check_same_ground(job, run.directory):
-        print(f"The run was trained on other ground: {difference}.", file=sys.stderr)
+    for difference in check_provenance(job, run.directory):
+        print(f"Not as when it was trained: {difference}.", file=sys.stderr)
     job.model.load_state_dict(run.load_model(best=options.best).state_dict())
     print(text.scores(evaluate_splits(job)[0]))
     return 0

@@ -22,11 +22,11 @@ Setting = tuple[Any, ...]  # the factors' values, hashable
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run: its config as flat keys, the ground that it ran on, and its final metrics."""
+    """A finished run: its config as flat keys, its provenance, and its final metrics."""
 
     path: str
     keys: Mapping[str, Any]
-    ground: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     figures: Mapping[str, float]
     directions: Mapping[str, str]  # by a metric's name: whether higher or lower is better
 
@@ -55,10 +55,10 @@ def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
             unfinished += 1
             continue
         deciding = sorted((key, repr(value)) for key, value in each.keys.items() if makes_a_difference(key))
-        identity = repr((deciding, each.ground["numerics"], each.ground["code_sha256"]))
-        if identity in found:
-            notes.append(f"{found[identity].path} is left out: {each.path} is the same job, run anew.")
-        found[identity] = each
+        job = repr((deciding, each.provenance["numerics"], each.provenance["code_sha256"]))
+        if job in found:
+            notes.append(f"{found[job].path} is left out: {each.path} is the same job, run anew.")
+        found[job] = each
     if unfinished:
         notes.append(f"{unfinished} runs are left out: they are not finished or not whole, or trained nothing.")
     return list(found.values()), notes
@@ -103,10 +103,11 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
         if key.startswith(parts) and parts and any(None in each for each in values.values()):
             continue
         found.append(f"{key}: {_by_group(values)}")
-    grounds = {
-        key: {s: {r.ground[key] for r in rs} for s, rs in _grouped(everything, factors).items()} for key in PROVENANCE
+    found_in = {
+        key: {s: {r.provenance[key] for r in rs} for s, rs in _grouped(everything, factors).items()}
+        for key in PROVENANCE
     }
-    for key, by_setting in grounds.items():
+    for key, by_setting in found_in.items():
         if key in ("data_sha256", "split_sha256") and any(factor.startswith("dataset.") for factor in factors):
             continue
         if len({frozenset(map(str, each)) for each in by_setting.values()}) > 1:
@@ -115,7 +116,7 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
         weights: dict[Any, set[Any]] = {}
         pair_by = nuisances(everything, factors)
         for record in everything:
-            weights.setdefault((record.keys.get(SEED), setting(record, pair_by)), set()).add(record.ground[WEIGHTS])
+            weights.setdefault((record.keys.get(SEED), setting(record, pair_by)), set()).add(record.provenance[WEIGHTS])
         if differing := [seed for (seed, _), hashes in weights.items() if len(hashes) > 1]:
             found.append(f"initial weights: others for the same seed ({', '.join(map(str, sorted(set(differing))))})")
     return found

@@ -28,7 +28,7 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 2  # of the cache's format
+VERSION = 3  # of the cache's format
 MOST_POINTS = 300  # of a curve: a screen shows no more
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),

@@ -20,7 +20,7 @@ from dlexp.training.build import build
 from dlexp.training.evaluation import evaluate_held_out
 from dlexp.training.progress import Display, on_terminal
 from dlexp.training.results import write_results
-from dlexp.training.resume import check_same_ground, kept_config
+from dlexp.training.resume import check_provenance, kept_config
 from dlexp.training.session import Session
 from dlexp.training.signals import StopRequest
 
@@ -50,10 +50,10 @@ def train(
     # --- Everything is built and checked before a directory is made.
     job = build(config)
     config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
-    ground, display = environment(config, job.device, job.hashes, command), display or on_terminal()
+    provenance, display = environment(config, job.device, job.hashes, command), display or on_terminal()
     kept = kept_config(config, run) if run else config.to_mapping()
     if run is not None:
-        for difference in check_same_ground(job, run):
+        for difference in check_provenance(job, run):
             display.warn(f"Resumable, not bit-exact: {difference}.")
     train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
     last_epoch, in_own_order = min(config.epochs, config.stop_at or config.epochs), steps_per_epoch == 1
@@ -71,7 +71,7 @@ def train(
         for warning in session.warnings:
             display.warn(warning)
         if progress.step == 0:
-            run.write_json("environment.json", ground)
+            run.write_json("environment.json", provenance)
         # The last file that makes a directory a run that can be resumed.
         run.write_config(kept)
         run.write_status("running", **session.whereabouts())

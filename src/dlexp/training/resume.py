@@ -46,7 +46,7 @@ def kept_config(config: Config, run: RunDirectory) -> dict[str, Any]:
     return run.read_config() | {key: value for key, value in config.to_mapping().items() if may_change(key)}
 
 
-def check_same_ground(job: Job, run: RunDirectory) -> list[str]:
+def check_provenance(job: Job, run: RunDirectory) -> list[str]:
     """Return what keeps the rest of a run from being bit-exact (other versions, device, threads), for a warning.
 
     Raises UserError where the data are others, or where the schedule does not let the number of epochs change.
