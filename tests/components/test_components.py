@@ -8,6 +8,7 @@ import torch
 import yaml
 from small_runs import SMALL_CNN, assert_same_end, resume, train
 
+from dlexp.components.metrics import METRICS, OFFERED
 from dlexp.config import schema
 from dlexp.config.component import Component, Dataset, Preparation
 from dlexp.config.composition import compose, options, shipped_configs
@@ -17,7 +18,9 @@ from dlexp.data import preparation as data
 from dlexp.data.datasets import DATASETS
 from dlexp.models.layers import LAYERS
 from dlexp.training.build import REGISTRIES, build, check
+from dlexp.training.diagnostics import DIAGNOSTICS
 from dlexp.training.job import Job
+from dlexp.training.sinks import SINKS
 
 EMBEDDED = [name for name, builder in DATASETS.builders.items() if builder().embedded]
 COMPONENTS = [(group, name) for group, registry in REGISTRIES.items() for name in registry.builders]
@@ -70,8 +73,32 @@ def test_it_overfits_a_batch(group: str, name: str) -> None:
         job.optimizer.zero_grad()
         loss.backward()
         job.optimizer.step()
-    measured = job.measure.total(job.model.eval()(inputs), targets).item() / len(targets)
-    assert measured == 1 if job.measure.higher_is_better else measured < 1e-3
+    (metric,) = job.metrics.values()
+    measured = metric(job.model.eval()(inputs).detach(), targets)
+    assert measured == 1 if metric.higher_is_better else measured < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["classes", "values", "nothing"])
+def test_every_metric_diagnostic_and_sink_survives_resume(kind: str) -> None:
+    data = {
+        "classes": [],
+        "values": ["dataset=diabetes", "loss=mse"],
+        "nothing": CHOICES["loss", "output_matching"],
+    }
+    metrics = [name for name, builder in METRICS.builders.items() if builder().needs in OFFERED[kind]]
+    overrides = [
+        *data[kind],
+        f"metrics={metrics}",
+        f"diagnostics={[*DIAGNOSTICS.builders]}",
+        f"sinks={[*SINKS.builders]}",
+        *("batch_size=32", "epochs=3", "trace_steps=0"),
+    ]
+    whole = train(*overrides, "name=whole")
+    stopped = train(*overrides, "stop_at=1", "name=stopped")
+    assert_same_end(whole, resume(stopped))
+    assert {f"{split}/{name}" for split in ("train", "test") for name in metrics} <= whole.read_table("metrics.csv")[
+        0
+    ].keys()
 
 
 @pytest.mark.parametrize("name", DATASETS.builders)
