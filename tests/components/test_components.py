@@ -178,7 +178,15 @@ def test_runtime_facts_are_not_config_keys() -> None:
     for registry in REGISTRIES.values():
         for builder in registry.builders.values():
             facts = {p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
-            assert facts <= {"input_shape", "num_outputs", "parameters", "optimizer", "epochs", "steps_per_epoch"}
+            assert facts <= {
+                "input_shape",
+                "num_outputs",
+                "parameters",
+                "optimizer",
+                "epochs",
+                "steps_per_epoch",
+                "metrics",
+            }
 
 
 def test_conf_has_no_option_without_a_builder() -> None:

@@ -58,7 +58,7 @@ def value(key: str) -> str:
 def differences(key: str) -> list[str]:
     """What `compare` calls uncontrolled between two groups that differ in a factor and in `key`."""
     keys = [{"factor": choice, **ALL, key: choice} for choice in ("one", "other")]
-    return confounders([Record(str(each), each, dict.fromkeys(PROVENANCE), {}) for each in keys], ["factor"])
+    return confounders([Record(str(each), each, dict.fromkeys(PROVENANCE), {}, {}) for each in keys], ["factor"])
 
 
 PROVENANCE = ("data_sha256", "split_sha256", "numerics", "code_sha256", "torch", "numpy", "processor", "device_name",

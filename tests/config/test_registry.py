@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dlexp.config.component import Component
 from dlexp.config.registry import Registry, import_modules
 from dlexp.config.schema import Positive
 from dlexp.errors import UserError
@@ -56,7 +57,7 @@ def test_an_unknown_name_gets_a_hint(name: str, imports: list[ModuleType], messa
 
 
 def test_binding_checks_options_and_fills_defaults_in() -> None:
-    assert SHAPES.bind({"name": "box", "side": 2}) == {"name": "box", "side": 2.0, "colour": "red"}
+    assert SHAPES.bind(Component("box", {"side": 2})) == Component("box", {"side": 2.0, "colour": "red"})
 
 
 @pytest.mark.parametrize(
@@ -72,21 +73,21 @@ def test_binding_checks_options_and_fills_defaults_in() -> None:
 )
 def test_binding_names_the_option_that_is_wrong(options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        SHAPES.bind(options)
+        SHAPES.bind(Component.of(options, "shape"))
 
 
 @pytest.mark.parametrize(
     ("choice", "bound"),
     [
-        ("dot", {"name": "dot"}),
-        ({"dot": None}, {"name": "dot"}),
-        ({"box": 2}, {"name": "box", "side": 2.0, "colour": "red"}),
-        ({"box": [2, "blue"]}, {"name": "box", "side": 2.0, "colour": "blue"}),
-        ({"box": {"colour": "blue", "side": 2}}, {"name": "box", "side": 2.0, "colour": "blue"}),
-        ({"path": [1, 2]}, {"name": "path", "points": (1.0, 2.0)}),  # the one list is the one parameter
+        ("dot", Component("dot")),
+        ({"dot": None}, Component("dot")),
+        ({"box": 2}, Component("box", {"side": 2.0, "colour": "red"})),
+        ({"box": [2, "blue"]}, Component("box", {"side": 2.0, "colour": "blue"})),
+        ({"box": {"colour": "blue", "side": 2}}, Component("box", {"side": 2.0, "colour": "blue"})),
+        ({"path": [1, 2]}, Component("path", {"points": (1.0, 2.0)})),  # the one list is the one parameter
     ],
 )
-def test_a_choice_is_a_name_or_a_name_with_its_arguments(choice: object, bound: dict) -> None:
+def test_a_choice_is_a_name_or_a_name_with_its_arguments(choice: object, bound: Component) -> None:
     assert SHAPES.bind_choice(choice) == bound
 
 
@@ -104,10 +105,9 @@ def test_a_choice_that_is_neither_is_refused(choice: object, message: str) -> No
 
 
 def test_a_builder_gets_those_facts_that_it_names_and_no_others() -> None:
-    options = SHAPES.bind({"name": "box", "side": 2})
-    assert SHAPES.build(options, classes=10, device="cpu") == {"side": 2.0, "colour": "red", "classes": 10}
-    assert SHAPES.build({"name": "dot"}, classes=10) == "dot"
-    assert options["name"] == "box", "the options stay as they are"
+    chosen = SHAPES.bind(Component("box", {"side": 2}))
+    assert SHAPES.build(chosen, classes=10, device="cpu") == {"side": 2.0, "colour": "red", "classes": 10}
+    assert SHAPES.build(Component("dot"), classes=10) == "dot"
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_module_is_imported_from_the_working_directory(forgotten: Callable[[st
     Path("shapes_of_mine.py").write_text("def star(): return 'star'")
     forgotten("shapes_of_mine")
     imports = import_modules(["shapes_of_mine"])
-    assert SHAPES.build(SHAPES.bind({"name": "star"}, imports), imports) == "star"
+    assert SHAPES.build(SHAPES.bind(Component("star"), imports), imports) == "star"
     del sys.modules["shapes_of_mine"]
 
 
