@@ -52,7 +52,7 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not isinstance(state.get("format"), int):
         raise UserError(f"{path} is not a checkpoint of dlexp.")
     if state["format"] > FORMAT:
-        raise UserError(f"{path} has format {state['format']}, but this dlexp knows {FORMAT}: install a later dlexp.")
+        raise UserError(f"{path} has format {state['format']}, but this dlexp knows {FORMAT}: install a later one.")
     return state
 
 
