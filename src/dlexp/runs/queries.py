@@ -48,7 +48,7 @@ def describe(run: RunDirectory) -> dict[str, Any]:
 
 
 def difference(one: RunDirectory, other: RunDirectory) -> str:
-    """Return a table of the differences in config, environment (with data) and results, or a line that nothing differs."""
+    """Return a table of the differences in config, environment (with data) and results, or that nothing differs."""
     sections = {
         "config": [flat(run.read_config()) for run in (one, other)],
         "environment": [_notes(run, "environment.json") for run in (one, other)],
