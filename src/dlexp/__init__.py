@@ -23,8 +23,8 @@ __all__ = ["load_run", "resume", "train"]
 def train(overrides: Sequence[str] = ()) -> "Run":
     """Do what `dlexp train` does with these overrides, and return the run.
 
-    Raises dlexp.errors.UserError for a config that is wrong, JobError for a job that could not go on; after a signal,
-    when the run is saved, KeyboardInterrupt or SystemExit, as Python would have.
+    Raises dlexp.errors.UserError for a wrong config, JobError for a job that cannot go on. After a signal it saves the
+    run and raises KeyboardInterrupt or SystemExit, as Python does.
     """
     from dlexp.config.config import load_config
     from dlexp.report.figures import draw
@@ -55,14 +55,14 @@ def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
 
 
 def load_run(path: str) -> "Run":
-    """Return the run in a run directory. Raises dlexp.errors.UserError where there is none."""
+    """Return the run in a run directory. Raises dlexp.errors.UserError if there is none."""
     from dlexp.training.run import Run
 
     return Run(Path(path))
 
 
 def _pass_on_signal(directory: "RunDirectory") -> None:
-    """Let a signal that stopped the run end what its caller does as well, a loop over runs for one."""
+    """Raise the exception of the signal that stopped the run, so that it also ends, for example, a loop over runs."""
     number = directory.status().get("signal")
     if number == signal.SIGINT:
         raise KeyboardInterrupt

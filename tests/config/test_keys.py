@@ -33,7 +33,7 @@ def test_sweep_resume_compare_and_provenance_agree_about_every_key(key: str, run
     assert key.split(".")[0] in [each for keys in KEYS.values() for each in keys], "declare its role in config/keys.py"
     kind = role(key)
     makes_a_job = kind in ("identity", "resumable") or key in ("name", "imports")
-    assert is_refused(f"{key}=1,2", expand, "a job is the same job") is not makes_a_job
+    assert is_refused(f"{key}=1,2", expand, "does not make another job") is not makes_a_job
     may_change = not is_refused(f"{key}={value(key)}", lambda given: resumed_config(run, given), "same experiment")
     assert may_change is (kind != "identity")
     assert bool(differences(key)) is ((kind == "identity" and key != "seed") or key == "epochs")

@@ -58,7 +58,7 @@ def test_the_command_prints_both_sides_and_leaves_a_run(capsys: pytest.CaptureFi
     assert main(["list", "runs"]) == 0
     assert "finished" in capsys.readouterr().out
     assert main(["resume", str(run.path)]) == 2
-    assert "nothing to go on with" in capsys.readouterr().err
+    assert "nothing to resume" in capsys.readouterr().err
     assert main(["train", "--config", str(run.path / "config.yaml")]) == 0
 
 

@@ -33,7 +33,7 @@ SMALLER = {  # what else is said of a dataset, so that two epochs take no time, 
 }
 LEFT_OUT = ("custom", "alexnet")  # needs Python; has 60 million parameters, and is alexnet_cifar10 but for its sizes
 SMALLEST = {"cifar_cnn": 8, "mnist_cnn": 4, "alexnet_cifar10": 15}  # images that are left anything by its pools
-DIVERGED = ("not a finite number", "give no finite")  # in a step, or in what the last one left
+DIVERGED = ("not a finite number", "which is not finite")  # in a step, or in what the last one left
 
 Row = tuple[str, ...]  # a choice from each of the groups
 Pair = tuple[int, str, int, str]  # two choices, each after the number of its group

@@ -84,7 +84,7 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
         (["dataset=diabetes", "loss=mse", "dataset.positive_class=x"], "no such class"),
         (
             ["dataset.validation_fraction=0.2", "early_stopping.monitor=validation/absolute_error"],
-            "there is validation/loss and validation/accuracy",
+            "this run has validation/loss and validation/accuracy",
         ),
         (["dataset=inline", "dataset.targets=[0,1]"], "dataset.targets: there are 2 for 4 samples"),
         (["dataset=inline", "dataset.targets=[0,1,2,0]"], "dataset.targets: 2 is not in class_names"),
@@ -94,14 +94,14 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
         (["dataset=linear_map", "dataset.rank=9", "loss=mse"], "dataset.rank=9"),
         (
             ["dataset=breast_cancer", "loss=binary_cross_entropy", "model=layers", "model.layers=[{linear: 2}]"],
-            "loss=binary_cross_entropy is of one",
+            "loss=binary_cross_entropy needs one",
         ),
         (
             ["dataset=breast_cancer", "loss=binary_cross_entropy", "model=layers", "model.layers=[output, sigmoid]"],
             "drop the softmax or sigmoid",
         ),
         (["experiment=dl_hw3/ex03_max_pooling", "batch_size=1"], "even batch_size"),
-        (["experiment=dl_hw3/ex03_max_pooling", "dataset.validation_fraction=0.5"], "would tear pairs apart"),
+        (["experiment=dl_hw3/ex03_max_pooling", "dataset.validation_fraction=0.5"], "would separate the pairs"),
         (["dataset=inline", "dataset.targets=null"], "dataset.class_names=['0', '1']: there must be"),
         (["dataset=inline", "dataset.class_names=[x]", "dataset.targets=[x,x,x,x]"], "two classes or more"),
         (["dataset=inline", "dataset.class_names=[0,1,1]"], "each named once"),

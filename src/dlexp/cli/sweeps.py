@@ -1,4 +1,4 @@
-"""Starts what a config asks for, one run or many, and shows what they came to."""
+"""Start the jobs of a command, and show their results."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dlexp.sweep.jobs import Task
     from dlexp.sweep.messages import Ended
 
-MANY = 50  # combinations take some 60 ms each to be composed and checked
+MANY = 50  # each combination takes some 60 ms to compose and check
 STATES = {
     "missing": "to run",
     "done": "done",
@@ -44,9 +44,9 @@ def sweep(
     retry_failed: bool = False,
     fail_fast: bool = False,
 ) -> int:
-    """Run the jobs of a sweep that are not done yet; a failed one is shown and, but for `fail_fast`, stops no other.
+    """Run the jobs of a sweep that are not done yet; show a failed one and, unless `fail_fast`, go on with the others.
 
-    `retry_failed` runs those that failed and no others, `fresh` all of them anew, `dry_run` none.
+    `retry_failed` runs only the failed jobs, `fresh` runs all of them again, `dry_run` runs none.
     """
     plugins = of_plugins(overrides)
     overrides = [each for each in overrides if each not in plugins]
@@ -80,9 +80,9 @@ def sweep(
     running += sum(answer.status == "running" for answer in answers.values())
     stopped = sum(bool(answer.signal) for answer in answers.values())
     for count, what in (
-        (len(todo) - len(answers), "not started, as one failed"),
+        (len(todo) - len(answers), "not started, because one failed"),
         (running, "run by another process"),
-        (stopped, "stopped from outside: the same command goes on"),
+        (stopped, "stopped by a signal: the same command goes on"),
     ):
         if count:
             print(f"{_jobs(count)} {what}.", file=sys.stderr)
@@ -93,7 +93,7 @@ def sweep(
 def _run(
     todo: "Sequence[Task]", plugins: Sequence[str], names: Mapping[str, str], *, fresh: bool, fail_fast: bool
 ) -> "tuple[dict[str, Ended], int | None]":
-    """Run the tasks in processes of this machine, or by the launcher that was asked for; show them as they end."""
+    """Run the tasks in processes of this machine, or by the launcher in `plugins`; show each as it ends."""
     if not plugins or not todo:
         devices = _devices(todo[0].config) if todo else []
         live = LiveTable(names, len(todo), len(devices))
@@ -111,7 +111,7 @@ def _run(
 
 
 def plan(overrides: Sequence[str]) -> int:
-    """Say how many jobs there are to run, and what each and all of them will take, from a few measured batches."""
+    """Print how many jobs there are, and the cost of each and of all, estimated from a few measured batches."""
     everything = tasks(_jobs_of(overrides))
     todo = [task for task in everything if task.state not in ("done", "running")]
     trained = [task for task in todo if not task.config.is_demonstration]
@@ -137,7 +137,7 @@ def plan(overrides: Sequence[str]) -> int:
 def _jobs_of(overrides: Sequence[str]) -> list[list[str]]:
     jobs = expand(overrides)
     if len(jobs) >= MANY:
-        print(f"Checking {len(jobs)} combinations, before any runs.", file=sys.stderr, flush=True)
+        print(f"Checking {len(jobs)} combinations before any job runs.", file=sys.stderr, flush=True)
     return jobs
 
 
@@ -157,7 +157,7 @@ def _duration(seconds: float) -> str:
 
 
 def _devices(config: Config) -> list[str | None]:
-    """Where the jobs of a sweep run side by side: one on each GPU, or as many on the CPU as it has cores for."""
+    """Return the devices of jobs that run side by side: one on each GPU, or as many on the CPU as its cores allow."""
     gpus = 0
     if config.device in ("auto", "cuda") and Path("/dev/nvidia0").exists():
         gpus = torch.cuda.device_count()
@@ -171,14 +171,14 @@ def _settings(varied: Mapping[str, Any]) -> str:
 
 
 def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> None:
-    """Print what is to be read of each run, a line for all, and draw what is to be seen of them together."""
+    """Print the results of single runs and a table of all; draw the pictures of each run and of the sweep."""
     whole = [(setting, run) for setting, run in runs if run.has_result()]
     if len(whole) < len(runs):
         print(f"{_jobs(len(runs) - len(whole))} left no whole result.json.", file=sys.stderr)
     for setting, run in whole:
         try:
             figures.draw(run, anew=False)
-        except UserError as error:  # a table of it was edited: the figures of all are in their result.json
+        except UserError as error:  # a table of it was edited; its figures are still in result.json
             print(f"No pictures of {run.path}: {error}", file=sys.stderr)
         if run.demonstration:
             print("\n" + text.demonstration(run))
@@ -192,7 +192,7 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
 
 
 def conclude(run: RunDirectory) -> int:
-    """Draw and print what a run came to; a signal wanted it to end at once."""
+    """Draw and print a run's results; after a signal only print how to resume it."""
     status = run.status()
     if signal := status.get("signal"):
         print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: dlexp resume {run.path}")

@@ -1,1 +1,1 @@
-"""Run directories: their formats, queries over them, and where a run came from."""
+"""Run directories: their formats, queries over them, and a run's provenance."""

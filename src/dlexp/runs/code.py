@@ -1,4 +1,4 @@
-"""The hash of a user's own modules: of what they say, not of how it is written or where it lies."""
+"""The hash of a user's own modules: it depends on their syntax trees, not on their formatting or location."""
 
 import ast
 import hashlib
@@ -15,10 +15,10 @@ INSTALLED = {"site-packages", "dist-packages"}
 
 
 def code_sha256(modules: Sequence[ModuleType]) -> str:
-    """Return the hash of `modules` and, recursively, of what they import from beside them or the working directory.
+    """Return the hash of `modules` and, recursively, of their imports from their own folders or the working directory.
 
-    It is of their syntax trees, in an order of their own: comments, docstrings, formatting and a file that is moved
-    change nothing. dlexp's own code counts through its numerics version, an installed package through nothing.
+    It hashes their syntax trees, sorted by hash: comments, docstrings, formatting and moved files do not change it.
+    It leaves out installed packages and dlexp itself, which has its numerics version instead.
     """
     found: dict[Path, str] = {}
     waiting = [module.__name__ for module in modules]
@@ -32,7 +32,7 @@ def code_sha256(modules: Sequence[ModuleType]) -> str:
         for prefix, path in _files(name):
             if path not in found and _is_own(path, roots):
                 content = path.read_bytes()
-                with suppress(SyntaxError, ValueError):  # compiled, or a module that nobody has run
+                with suppress(SyntaxError, ValueError):  # a compiled file, or a module with a syntax error
                     tree = ast.parse(content)
                     waiting += _imported(tree, prefix if path.stem == "__init__" else prefix.rpartition(".")[0])
                     content = repr(_plain(tree)).encode()
@@ -41,14 +41,14 @@ def code_sha256(modules: Sequence[ModuleType]) -> str:
 
 
 def _files(name: str) -> Iterator[tuple[str, Path]]:
-    """The file of a module and of each package that it lies in, by name; nothing is imported for it."""
+    """Yield the name and file of each package around a module, and of the module, without importing any."""
     parts, folders = name.split("."), None
     if parts[0] == "dlexp" or parts[0] in sys.stdlib_module_names:
         return
     for i in range(len(parts)):
         prefix = ".".join(parts[: i + 1])
         if (spec := _spec(prefix, folders)) is None:
-            return  # a name in the module before it, or a module that is not there
+            return  # `prefix` is a name in a module, or a module that does not exist
         if spec.origin is not None and spec.has_location:
             yield prefix, Path(spec.origin).resolve()
         if (folders := spec.submodule_search_locations and list(spec.submodule_search_locations)) is None:
@@ -62,7 +62,7 @@ def _spec(name: str, folders: Sequence[str] | None) -> ModuleSpec | None:
 
 
 def _roots(name: str) -> Iterator[Path]:
-    """The folder of the package that a module is of, at its top; that of the module, if it is of none."""
+    """Yield the folder of a module's top package; else the module's folder or, if installed, its file."""
     for _, path in list(_files(name))[:1]:
         if path.stem == "__init__" or path.parent.name not in INSTALLED:
             yield path.parent
@@ -75,7 +75,7 @@ def _is_own(path: Path, roots: set[Path]) -> bool:
 
 
 def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """The full names of what a module of `package` imports; of `from x import y`, x.y too, which may be a module."""
+    """Yield the full names that a module of `package` imports; x.y for `from x import y`, since y may be a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -87,7 +87,7 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as lists, without places, docstrings and empty fields: later versions of Python add some."""
+    """Return a syntax tree as lists, without positions, docstrings and empty fields (new Pythons add some)."""
     if isinstance(node, list):
         return [_plain(each) for each in node]
     if not isinstance(node, ast.AST):

@@ -22,9 +22,9 @@ BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
 DEMONSTRATION, TRAJECTORIES = "demonstration.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
-FIRST = ("environment.json", "config.yaml")  # what is written before a directory is a run
-LARGEST = 1e300  # of a figure that something can be reckoned with; NaN is not within it either
-COSTS = ("training_seconds", "parameters", "epochs")  # of result.json, beside its metrics
+FIRST = ("environment.json", "config.yaml")  # are written before a directory counts as a run
+LARGEST = 1e300  # figures must be smaller, so that computing with them does not overflow; this excludes NaN
+COSTS = ("training_seconds", "parameters", "epochs")  # keys of result.json besides its metrics
 
 
 class RunDirectory:
@@ -35,9 +35,9 @@ class RunDirectory:
 
     @classmethod
     def create(cls, output_dir: Path, name: str) -> "RunDirectory":
-        """Make a fresh `<output_dir>/<name>/<time>`; of simultaneous starts each gets its own, numbered.
+        """Make a fresh `<output_dir>/<name>/<time>`; simultaneous starts get numbered directories.
 
-        Raises JobError where it cannot be written.
+        Raises JobError if it cannot be written.
         """
         moment = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         parent = output_dir / name
@@ -61,25 +61,25 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
-        """Return the run at `path`; UserError where there is none."""
+        """Return the run at `path`. Raises UserError if there is none."""
         if not is_regular(path / "config.yaml"):
-            raise UserError(f"{path} is not a run: it has no config.yaml. `dlexp list runs` shows what there is.")
+            raise UserError(f"{path} is not a run: it has no config.yaml. `dlexp list runs` shows all runs.")
         return cls(path)
 
     @contextmanager
     def locked(self) -> Iterator[Self]:
-        """Hold the run; the lock goes with the process. UserError where another process holds it."""
+        """Hold the run; the lock ends with the process. Raises UserError if another process holds it."""
         with held(self.path / "lock", str(self.path)):
-            refuse_link(self.path / "checkpoints", "what it leads to is not the run's own.")
+            refuse_link(self.path / "checkpoints", "its target is outside the run.")
             try:
                 (self.path / "checkpoints").mkdir(exist_ok=True)
             except FileExistsError:
-                raise UserError(f"{self.path / 'checkpoints'} is a file where a folder should be.") from None
+                raise UserError(f"{self.path / 'checkpoints'} is a file, but must be a folder.") from None
             clear_partial(self.path.rglob("*.part"))
             yield self
 
     def is_locked(self) -> bool:
-        """Whether a process is working on the run now."""
+        """Return whether a process is working on the run now."""
         return is_held(self.path / "lock")
 
     def write_config(self, mapping: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ class RunDirectory:
         sealed.write_yaml(self.path / "config.yaml", mapping, comment)
 
     def read_config(self) -> dict[str, Any]:
-        """Return config.yaml as plain values; raise UserError if it is damaged, or not as it was written."""
+        """Return config.yaml as plain values; raise UserError if it was edited or is damaged."""
         return sealed.read_yaml(self.path / "config.yaml")
 
     def keys(self) -> dict[str, Any]:
@@ -97,9 +97,9 @@ class RunDirectory:
         return keys | {key.removesuffix(".name"): name for key, name in keys.items() if key.endswith(".name")}
 
     def figures(self) -> dict[str, Any]:
-        """Return result.json's final metrics as `split/name`, with what they cost, as far as they are numbers.
+        """Return result.json's final metrics as `split/name`, and the costs of training; only those that are numbers.
 
-        Raises UserError where there is none.
+        Raises UserError if there is no result.json.
         """
         result = self.read_json("result.json")
         final = result.get("final", {})
@@ -111,7 +111,7 @@ class RunDirectory:
 
     @property
     def demonstration(self) -> str | None:
-        """The table of what was demonstrated here; None if something was trained. Version 0.1.0 wrote identity.csv."""
+        """The name of a demonstration's table; None for a trained run. Version 0.1.0 wrote identity.csv."""
         return next((name for name in (DEMONSTRATION, "identity.csv") if (self.path / name).exists()), None)
 
     def write_json(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
@@ -123,16 +123,16 @@ class RunDirectory:
         return sealed.read_json(self.path / name)
 
     def write_status(self, status: str, **facts: Any) -> None:
-        """Write status.json: running, stopped, finished or failed, and where the run is.
+        """Write status.json: running, stopped, finished or failed, with facts such as the epoch.
 
-        One that is not running any more says what SHA-256 its tables have (see `read_bytes`).
+        If the run has ended, add the SHA-256 of its tables (see `read_bytes`).
         """
         if over := status != "running":
             facts["tables"] = self._digests()
         self.write_json("status.json", {"status": status, "time": now(), **facts}, durable=over)
 
     def status(self) -> dict[str, Any]:
-        """Return status.json; a run that says 'running' but that no process holds is 'interrupted'."""
+        """Return status.json; change 'running' to 'interrupted' if no process holds the run."""
         status = self._facts()
         if not isinstance(status.get("status"), str) or not isinstance(status.get("epoch"), int):
             status = {**status, "status": "running", "epoch": 0}
@@ -143,18 +143,18 @@ class RunDirectory:
     def _facts(self) -> dict[str, Any]:
         try:
             return self.read_json("status.json")
-        except UserError:  # killed before the first, or damaged: what counts is in the checkpoints
+        except UserError:  # the run was killed before it wrote one, or it is damaged; resume uses the checkpoints
             return {}
 
     def has_result(self) -> bool:
-        """Whether result.json is there and whole."""
+        """Return whether result.json exists and is whole."""
         try:
             return bool(self.read_json("result.json"))
         except UserError:
             return False
 
     def table(self, name: str, columns: Sequence[str], length: int = 0) -> Table:
-        """Open metrics.csv, or another of the tables that grow (see `Table`)."""
+        """Open a table that grows, such as metrics.csv (see `Table`)."""
         return Table(self.path / name, columns, length)
 
     def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
@@ -168,7 +168,7 @@ class RunDirectory:
         return [{key: float(value) for key, value in row.items()} for row in self.read_rows(name)]
 
     def read_rows(self, name: str) -> list[dict[str, str]]:
-        """Return the rows of a CSV file as they are written."""
+        """Return the rows of a CSV file as text."""
         return list(csv.DictReader(self._lines(name)))
 
     def read_cells(self, name: str) -> tuple[list[str], list[list[str]]]:
@@ -177,9 +177,9 @@ class RunDirectory:
         return header, rows
 
     def read_bytes(self, name: str) -> bytes:
-        """Return a table's content; raise UserError if the run is over, and it is not as it was then."""
+        """Return a table's content; raise UserError if it changed after the run ended."""
         digest, content = self._digest_of(name), read_bytes(self.path / name)
-        if digest not in (None, seal(content)) and digest == self._digest_of(name):  # the run did not go on just now
+        if digest not in (None, seal(content)) and digest == self._digest_of(name):  # not resumed meanwhile
             raise UserError(f"{self.path / name} was edited, or is damaged: it is not as it was when the run ended.")
         return content
 
@@ -188,7 +188,7 @@ class RunDirectory:
         return tables.get(name) if isinstance(tables, dict) else None
 
     def _digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each table, and of the image, that is here; links are left out."""
+        """Return the SHA-256 of each table and of wrong.png, without links."""
         files = sorted([*self.path.glob("*.csv"), *self.path.glob(WRONG_IMAGES)])
         return {path.name: file_sha256(path) for path in files if is_regular(path)}
 
@@ -199,24 +199,24 @@ class RunDirectory:
             raise UserError(f"{self.path / name} is damaged: {error}.") from None
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoints of the run's course, newest first."""
+        """Return the run's `step_` checkpoints, newest first."""
         return sorted((self.path / "checkpoints").glob("step_*.pt"), reverse=True)
 
     def keep_checkpoints(self, number: int) -> None:
-        """Delete all but the newest `number` checkpoints."""
+        """Delete all but the newest `number` `step_` checkpoints."""
         for path in self.checkpoints()[number:]:
             path.unlink()
 
 
 def _clear_false_starts(parent: Path) -> None:
-    """Delete what processes that were killed before they had a run left half written."""
+    """Delete the partial files of processes that were killed before their directory was a run."""
     for path in {path.parent for name in FIRST for path in parent.glob(f"*/{name}*.part")}:
         if not path.is_symlink() and not (path / "config.yaml").exists() and not is_held(path / "lock"):
             clear_partial(path.glob("*.part"))
 
 
 def find_runs(root: Path) -> list[RunDirectory]:
-    """Every run directory below `root`, oldest first by its path's last part."""
+    """Return every run directory below `root`, oldest first by the last part of its path."""
     return sorted(
         (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").exists()),
         key=lambda run: (run.path.name, str(run.path)),

@@ -9,7 +9,7 @@ from dlexp.config.renamed import renamed
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return aligned columns, numbers to the right, words to the left."""
+    """Return a table of aligned columns: numbers to the right, words to the left."""
     rows = [tuple(row) for row in rows]
     cells = [tuple(header), *(tuple(_shown(value) for value in row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -38,7 +38,7 @@ def label(value: Any) -> str:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a config as dotted keys, by today's names: those of its groups one level down; deeper ones stay nested."""
+    """Return a config as dotted keys, by their current names; the groups are flattened, deeper mappings stay nested."""
     keys: dict[str, Any] = {}
     for key, value in (config if prefix else renamed(config)).items():
         if isinstance(value, Mapping) and not prefix:
@@ -49,12 +49,12 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def now() -> str:
-    """The local time with its offset, ISO 8601, to the second."""
+    """Return the local time with its offset, ISO 8601, to the second."""
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def strict(value: Any) -> Any:
-    """Return a value as strict JSON can hold it: what is not a finite number is None, keys are texts."""
+    """Return a value for strict JSON: NaN and infinities become None, and keys become strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What besides the config decides a run's bits, and what tells where it came from: hashes, versions, the machine."""
+"""A run's provenance: the hashes, versions and machine that, besides the config, decide or explain its bits."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from dlexp.runs.code import code_sha256
 if TYPE_CHECKING:
     import torch
 
-# Raise it in the change that gives other bits for an unchanged config, data and PyTorch: another order of sums, of
-# draws from a generator, of a component's operations. Finished sweeps then run again. tests/runs/test_numerics.py
-# notices such a change.
+# Raise it in a change that gives other bits for the same config, data and PyTorch: another order of sums, of draws
+# from a generator, of a component's operations. Finished sweeps then run again. tests/runs/test_numerics.py detects
+# such a change.
 NUMERICS_VERSION = 1
 
 
 def environment(
     config: Config, device: torch.device, hashes: Mapping[str, str], command: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Return what besides the config decides a run's bits, and what tells where it came from.
+    """Return the content of environment.json, a run's provenance.
 
     `config` has its threads resolved; `hashes` are those of the data, the split and the initial weights.
     """
@@ -47,7 +47,7 @@ def environment(
 
 
 def origin(imports: Sequence[ModuleType], command: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the command (None: this process's), the code and the machine."""
+    """Return the command (by default this process's), the versions of the code, and the machine."""
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
@@ -69,16 +69,16 @@ def origin(imports: Sequence[ModuleType], command: Sequence[str] | None = None) 
 
 
 def config_sha256(mapping: Mapping[str, Any]) -> str:
-    """The hash of what makes a run this experiment: the config's identity keys."""
+    """Return the hash of the config's identity keys, which define the experiment."""
     return _sha256({key: value for key, value in mapping.items() if role(key) == "identity"})
 
 
 def config_hashes(mapping: Mapping[str, Any]) -> tuple[str, str]:
-    """Return each hash that a run of this config may carry: today's, then the one that dlexp 0.1.0 wrote.
+    """Return both hashes that a run of this config may have: the current one, then the one that dlexp 0.1.0 wrote.
 
-    That one counted what a run writes down and the names of its imports too.
+    The latter also includes the observation keys and the names of imports.
     """
-    free = {"reference", "checkpoint", "metrics", "diagnostics", "sinks"}  # the last three came later
+    free = {"reference", "checkpoint", "metrics", "diagnostics", "sinks"}  # dlexp 0.1.0 did not have the last three
     counted = {"imports"} | {key for key in mapping if role(key) in ("identity", "observation")} - free
     return config_sha256(mapping), _sha256({key: value for key, value in mapping.items() if key in counted})
 
@@ -88,7 +88,7 @@ def _sha256(mapping: Mapping[str, Any]) -> str:
 
 
 def weights_sha256(model: torch.nn.Module) -> str:
-    """The hash of a model's state: names and bytes."""
+    """Return the hash of a model's state: names and bytes."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""Which runs are meant, and how two of them differ."""
+"""Select runs by filters, and compare two runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,12 +8,12 @@ from dlexp.runs.directory import RunDirectory
 from dlexp.runs.formatting import flat, label, table
 from dlexp.storage.untrusted import load_yaml
 
-MISSING = "–"  # of a key that only one run has
-UNTOLD = ("command", "directory", "config_sha256")  # of an environment: the config's own keys say it better
+MISSING = "–"  # shown for a key that the run does not have
+UNTOLD = ("command", "directory", "config_sha256")  # left out: the config's keys show more
 
 
 def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDirectory]:
-    """Return the runs that every filter is true of: `status=failed`, `optimizer=adam`, `model.hidden_sizes=[5,5]`.
+    """Return the runs that match every filter: `status=failed`, `optimizer=adam`, `model.hidden_sizes=[5,5]`.
 
     Raises UserError for a filter that is not key=value, or whose key no run has.
     """
@@ -23,9 +23,9 @@ def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDire
         if not equals:
             raise UserError(f"{each} is not of the form key=value.")
         try:
-            wanted[key] = load_yaml(value)  # as in a config: 1e-3 is a number, true a truth
+            wanted[key] = load_yaml(value)  # as in a config: 1e-3 is a number, true a boolean
         except ValueError:
-            raise UserError(f"{each}: {value} is not a value.") from None
+            raise UserError(f"{each}: {value} is not a valid YAML value.") from None
     described = [(run, describe(run)) for run in runs] if wanted else [(run, {}) for run in runs]
     known = {key for _, keys in described for key in keys}
     for key in wanted if described else ():
@@ -35,7 +35,7 @@ def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDire
 
 
 def _has(keys: Mapping[str, Any], key: str, value: Any) -> bool:
-    """Whether the key is there with this very value: 1 is not true, and a key that is missing is not null."""
+    """Return whether the key has exactly this value: 1 is not true, and a missing key is not null."""
     return key in keys and keys[key] == value and isinstance(keys[key], bool) == isinstance(value, bool)
 
 
@@ -48,7 +48,7 @@ def describe(run: RunDirectory) -> dict[str, Any]:
 
 
 def difference(one: RunDirectory, other: RunDirectory) -> str:
-    """Return, as a table, what differs in config, environment (data among it) and results; else that nothing does."""
+    """Return a table of the differences in config, environment (with data) and results, or that nothing differs."""
     sections = {
         "config": [flat(run.read_config()) for run in (one, other)],
         "environment": [_notes(run, "environment.json") for run in (one, other)],
@@ -67,7 +67,7 @@ def difference(one: RunDirectory, other: RunDirectory) -> str:
 def _notes(run: RunDirectory, name: str) -> dict[str, Any]:
     try:
         return {key: value for key, value in run.read_json(name).items() if key not in UNTOLD}
-    except UserError:  # a run that was killed before it wrote them
+    except UserError:  # the run was killed before it wrote the file
         return {}
 
 

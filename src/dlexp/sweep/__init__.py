@@ -1,1 +1,1 @@
-"""Many jobs: expansion, what is done already, worker processes, launchers, cost."""
+"""Many jobs: expansion, the state of each job, worker processes, launchers, cost."""

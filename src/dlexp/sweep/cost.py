@@ -1,4 +1,4 @@
-"""What a sweep will take, before it runs: measured on a few batches of each kind of job, in a directory thrown away."""
+"""The cost of a sweep before it runs: measured on a few batches of each kind of job, in a temporary directory."""
 
 import contextlib
 import io
@@ -15,22 +15,22 @@ from dlexp.runs.directory import METRICS
 from dlexp.sweep.jobs import Task
 from dlexp.training.loop import train
 
-BATCHES = 20  # of train, in each of three epochs, of which the first is not measured
+BATCHES = 20  # of train, in each of three epochs; the first is not measured
 FORWARD = 1 / 3  # of a training step's time: evaluation has no backward pass, which takes twice the forward one
-MOST = 12  # kinds that are measured; what else a large sweep has is taken to be like their mean
+MOST = 12  # kinds that are measured; the other kinds of a large sweep get their mean
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one job of a kind takes."""
+    """The cost of one job of a kind."""
 
     parameters: int
-    memory: int  # bytes at most; on the CPU with PyTorch's own
+    memory: int  # peak in bytes; on the CPU it includes PyTorch itself
     seconds: float
 
 
 def costs(tasks: Sequence[Task]) -> dict[str, Cost]:
-    """Return each task's cost by its key; tasks that differ in their seed only are of one kind."""
+    """Return each task's cost by its key; tasks that differ only in their seed have one kind."""
     kinds: dict[str, list[Task]] = {}
     for task in tasks:
         kinds.setdefault(task.kind, []).append(task)
@@ -71,9 +71,9 @@ def _cost(task: Task, folder: str) -> Cost:
 
 
 def _cut(config: Config, sizes: dict[str, int], batch: int) -> dict[str, Any]:
-    """Return options of the dataset that give the probe fewer samples, if there are many and no choice is stated."""
+    """Return options of the dataset that give the probe fewer samples, if it is large and not inline."""
     if config.dataset.name == "inline" or sizes["train"] <= 2 * BATCHES * batch:
         return {}
-    classes = 1000  # a stratified cut needs one of each at least; no dataset here has more
+    classes = 1000  # a stratified cut needs at least one sample of each; no dataset here has more classes
     train = max(BATCHES * batch, min(classes, sizes["train"] // 2))
     return {"train_size": train, "test_size": min(sizes["test"], classes), "stratified": False}

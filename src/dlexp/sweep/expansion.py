@@ -1,4 +1,4 @@
-"""One command, many runs: what a sweep expands to."""
+"""Expand the command of a sweep to the overrides of its jobs."""
 
 import itertools
 import math
@@ -13,14 +13,14 @@ from dlexp.config.composition import grid, parse, text
 from dlexp.config.keys import makes_a_job
 from dlexp.errors import UserError
 
-MOST = 100_000  # jobs of a sweep; to compose and check so many takes hours
+MOST = 100_000  # jobs of a sweep; composing and checking so many takes hours
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
     """Return the overrides of each job: every combination of the values given, the last key varying fastest.
 
     Values come from the command line (`batch_size=32,64`, `seed=range(5)`) and from the grid that an experiment
-    declares, of which the command line may replace or fix any key. Raises UserError for a key or value that is wrong.
+    declares; the command line may replace or fix any key of that grid. Raises UserError for a wrong key or value.
     """
     parsed = parse(overrides)
     fixed = [text(override) for override in parsed if not override.is_sweep_override()]
@@ -33,18 +33,18 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
             return [job for value in _values(override) for job in expand([value, *others])]
         if not makes_a_job(override.key_or_group):
             raise UserError(
-                f"{text(override)}: a job is the same job wherever it runs and whatever it writes down, so this makes "
-                "no others. "
+                f"{text(override)}: this key does not make another job: a job does not depend on its place or its "
+                "observations. "
                 "Give one value, or start a sweep under another name= for each."
             )
     factors = [_values(override) for override in [*declared, *swept]]
     if (count := math.prod(map(len, factors))) > MOST:
-        raise UserError(f"That would be {count:,} jobs, and {MOST:,} are the most: give fewer values.")
+        raise UserError(f"That would be {count:,} jobs; at most {MOST:,} are allowed: give fewer values.")
     return [[*fixed, *combination] for combination in itertools.product(*factors)]
 
 
 def varied(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """Return, for each job, the keys in which the jobs differ and its values."""
+    """Return, for each job, its values of the keys in which the jobs differ."""
     values = [{o.key_or_group: o.value() for o in parse(job)} for job in jobs]
     keys = dict.fromkeys(key for job in values for key in job)
     differing = [key for key in keys if any(job.get(key) != values[0].get(key) for job in values)]
@@ -63,7 +63,7 @@ def _values(override: Override) -> list[str]:
     except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise UserError(f"{text(override)} cannot be swept: {error}") from None
     if len(values) > MOST:
-        raise UserError(f"{text(override)} gives more than {MOST:,} values, the most that a sweep can have.")
+        raise UserError(f"{text(override)} gives more than {MOST:,} values, the maximum of a sweep.")
     if not values:
         raise UserError(f"{text(override)} gives no value at all.")
     return values

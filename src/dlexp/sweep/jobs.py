@@ -1,6 +1,6 @@
 """The jobs of a sweep, and which of them are done: a job is its config, its data and the code that trains it.
 
-Run directories are the registry: what lies under `output_dir` counts, wherever it has been moved to there.
+Run directories are the registry: every run under `output_dir` counts, even if it was moved there.
 """
 
 import hashlib
@@ -29,48 +29,48 @@ State = Literal["missing", "done", "shorter", "interrupted", "failed", "running"
 
 @dataclass(frozen=True)
 class Task:
-    """One job of a sweep: what it was asked for by, what it is, and what there is of it."""
+    """One job of a sweep: its overrides, its config and hash, and its state and run so far."""
 
     overrides: tuple[str, ...]  # as they were typed
     config: Config  # checked
-    job: str  # config, data and code, however many epochs
+    job: str  # hash of config, data and code, independent of epochs
     state: State = "missing"
     run: RunDirectory | None = None
 
     @property
     def key(self) -> str:
-        """What tells it from every other: the job, what it is called, and how far it shall go."""
+        """The task's unique key: the job, its name, its epochs and its `stop_at`."""
         name = hashlib.sha256(self.config.name.encode()).hexdigest()[:8]
         return f"{self.job}_{name}_{self.config.epochs}_{self.config.stop_at or 0}"
 
     @property
     def kind(self) -> str:
-        """What jobs that differ in their seed only have in common."""
+        """A key that jobs share if they differ only in seed, name or reference."""
         return repr(replace(self.config, seed=0, name="", reference=()))
 
     @property
     def log(self) -> Path:
-        """Where a worker keeps the job's own output while it trains it."""
+        """The file that holds the job's own output while a worker trains it."""
         return Path(self.config.output_dir) / ".jobs" / f"{self.key}.log"
 
     def order(self, *, fresh: bool = False, device: str | None = None) -> Train:
-        """Return what a worker has to know to do it, wherever it runs."""
+        """Return the message that tells a worker to train it."""
         run = str(self.run.path) if self.run else None
         return Train(self.config.to_mapping(), self.job, ("dlexp", "train", *self.overrides), run, fresh, device)
 
 
 def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
-    """Check the jobs of these overrides and look for each one's run; a job that two of them ask for is one.
+    """Check the jobs of these overrides and find each one's run; equal jobs become one task.
 
-    All are checked before anything runs; `fresh` looks for none. Raises UserError for a wrong key or value, JobError
-    where data cannot be fetched.
+    All are checked before any runs; `fresh` ignores existing runs. Raises UserError for a wrong key or value, JobError
+    if the data cannot be fetched.
     """
     found: dict[str, Task] = {}
     hashes: dict[object, str] = {}
     choices: Choices = {}
     for job in jobs:
         config, overrides = check(load_config(job, choices=choices)), tuple(job)
-        if config.threads == "auto":  # however many run side by side, each gives the same bits
+        if config.threads == "auto":  # the bits must not depend on how many jobs run side by side
             config, overrides = replace(config, threads=1), (*overrides, "threads=1")
         task = Task(overrides, config, job_key(config, hashes))
         found.setdefault(task.key, task)
@@ -82,12 +82,12 @@ def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
     for run in (run for folder in output_dirs for run in find_runs(folder)):
         try:
             there.setdefault(identity(run), []).append(run)
-        except UserError as error:  # of other studies it is nobody's concern here
+        except UserError as error:  # damaged runs of other names do not matter here
             if run.path.parent in their_own:
-                print(f"Warning: no job is known to be this run's, and none goes on with it: {error}", file=sys.stderr)
+                print(f"Warning: the job of this run is unknown, so no job resumes it: {error}", file=sys.stderr)
     looked: dict[str, Task] = {}
     taken: set[Path] = set()
-    # A run is one task's: whoever has its result first, then the nearest to it in length.
+    # A run belongs to one task: first to a task that it completes, then to the shortest one that it can become.
     for states in (("done", "running"), ("interrupted", "shorter", "failed")):
         for task in sorted(found.values(), key=lambda task: task.config.stop_at or task.config.epochs):
             free = [run for run in there.get((task.job, task.config.name), ()) if run.path not in taken]
@@ -98,7 +98,7 @@ def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
 
 
 def observed_otherwise(everything: Iterable[Task]) -> Counter[str]:
-    """Count the done tasks whose runs lack what is asked to be written down now, by `key=value` as they have it."""
+    """Count the done tasks whose runs lack observations that the config asks for, by their own `key=value`."""
     lacking: Counter[str] = Counter()
     for task in everything:
         if task.state == "done" and task.run:
@@ -118,14 +118,14 @@ def one_of_each_kind(todo: Iterable[Task]) -> list[Config]:
 
 
 def refuse_misfits(configs: Iterable[Config]) -> None:
-    """Build the jobs of checked configs without training them; raise UserError for the first that does not fit."""
+    """Build the jobs of checked configs without training them; raise UserError for the first misfit."""
     for config in configs:
         if not config.is_demonstration:
             build(config)
 
 
 def look(task: Task, runs: Sequence[RunDirectory]) -> Task:
-    """Return the task with the furthest of `runs`, all of them its own, and the state that this leaves it in."""
+    """Return the task with the furthest of `runs`, which all belong to its job, and the resulting state."""
     order: tuple[State, ...] = ("failed", "shorter", "interrupted", "running", "done")
     states = [(order.index(state), run.status().get("step", 0), run) for run in runs if (state := _state(task, run))]
     if not states:
@@ -135,7 +135,7 @@ def look(task: Task, runs: Sequence[RunDirectory]) -> Task:
 
 
 def job_key(config: Config, hashes: dict[object, str]) -> str:
-    """Return what identifies a checked config's job; `hashes` remembers those of code and data read before."""
+    """Return the hash that identifies a checked config's job; `hashes` caches the hashes of code and data."""
     imports = import_modules(config.imports)
     if config.imports not in hashes:
         hashes[config.imports] = code_sha256(imports)
@@ -149,7 +149,7 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
 
 
 def identity(run: RunDirectory) -> tuple[str, str]:
-    """Return the key of the job that a run is of, and the run's name; UserError where what says so is damaged."""
+    """Return the key of a run's job and the run's name. Raises UserError if its config or provenance is damaged."""
     notes, name = run.read_json("environment.json"), str(run.read_config().get("name"))
     return _key(*(str(notes.get(key, "")) for key in ("config_sha256", "data_sha256", "numerics", "code_sha256"))), name
 
@@ -159,7 +159,7 @@ def _key(config: str, data_hash: str, numerics: object, code: str) -> str:
 
 
 def _state(task: Task, run: RunDirectory) -> State | None:
-    """What a run is to a task of the same key; None where it has gone further than the task wants."""
+    """Return the state of a task of the same job with this run; None if the run is longer than the task."""
     status, epochs = run.status(), run.read_config().get("epochs")
     wanted = min(task.config.epochs, task.config.stop_at or task.config.epochs)
     if run.is_locked():

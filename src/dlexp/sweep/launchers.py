@@ -1,4 +1,4 @@
-"""Hydra's launchers and sweepers, for what one machine does not do: SLURM by submitit, a study by Optuna.
+"""Hydra's launchers and sweepers, for jobs beyond one machine (SLURM by submitit) and for a study by Optuna.
 
 They are extras (`pip install dlexp[launchers]`, `dlexp[optuna]`), and run the same jobs into the same run directories.
 """
@@ -37,27 +37,27 @@ if TYPE_CHECKING:
 
 
 class Work:
-    """Runs one job in whatever process the launcher has for it; picklable."""
+    """Runs one job in a process of the launcher; picklable."""
 
     def __init__(self, orders: dict[tuple[str, ...], Train], draw: Draw):
         self._orders, self._draw = orders, draw
 
     def __call__(self, config: DictConfig) -> Ended:
-        """Train the job of the overrides that Hydra was given for this process."""
+        """Train the job of the overrides that Hydra gave to this process."""
         started = time.monotonic()
         answer = work(self._orders[tuple(HydraConfig.get().overrides.task)], self._draw)
         return replace(answer, seconds=time.monotonic() - started)
 
 
 class Trial:
-    """Trains one trial of a study, and returns what it is judged by: its best value on the validation split."""
+    """Trains one trial of a study, and returns its objective: its best value on the validation split."""
 
     def __init__(self, draw: Draw):
         self._draw = draw
         self._choices: Choices = {}
 
     def __call__(self, config: DictConfig) -> float:
-        """Raise JobError where the trial failed, which the study takes as a failed one."""
+        """Raise JobError if the trial failed; the study then counts it as failed."""
         overrides = tuple(HydraConfig.get().overrides.task)
         checked = check(load_config(overrides, choices=self._choices))
         answer = work(Task(overrides, checked, job_key(checked, {})).order(), self._draw)
@@ -68,7 +68,7 @@ class Trial:
 
 
 def launch(todo: Sequence[Task], hydra_overrides: Sequence[str], draw: Draw, *, fresh: bool) -> dict[str, Ended]:
-    """Run the tasks by the launcher that `hydra_overrides` choose; return each one's answer, as `supervise` does."""
+    """Run the tasks by the launcher in `hydra_overrides`; return each task's answer, as `supervise` does."""
     task_function = Work({task.overrides: task.order(fresh=fresh) for task in todo}, draw)
     folder = Path(todo[0].config.output_dir) / ".hydra"
     with _composed(hydra_overrides, folder) as (config, context):
@@ -80,15 +80,15 @@ def launch(todo: Sequence[Task], hydra_overrides: Sequence[str], draw: Draw, *, 
 
 
 def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) -> None:
-    """Let the sweeper that `hydra_overrides` choose look for the best values of what `overrides` leave open.
+    """Search the best values of the keys that `overrides` leave open, by the sweeper in `hydra_overrides`.
 
-    Its study is kept on disk, in `<output_dir>/<name>/study.db`, and goes on where it is run again. Raises UserError
-    where there is no validation split: trials chosen by the test split would say nothing about it.
+    Keeps the study in `<output_dir>/<name>/study.db` and continues it if it is run again. Raises UserError without a
+    validation split, because a test split that chooses trials cannot judge them fairly.
     """
     fixed = [each for each in overrides if not _is_open(each)]
     config = check(load_config(fixed))
     if config.dataset.preparation.validation_fraction == 0:
-        raise UserError("A study chooses by the validation split: set dataset.validation_fraction=0.1, say.")
+        raise UserError("A study chooses by the validation split: set, for example, dataset.validation_fraction=0.1.")
     folder = Path(config.output_dir) / config.name
     folder.mkdir(parents=True, exist_ok=True)
     direction = "maximize" if _is_higher_better(config) else "minimize"
@@ -123,7 +123,7 @@ def _is_open(override: str) -> bool:
 
 
 def _refuse_code(settings: DictConfig) -> None:
-    """Raise UserError where a config names code for Hydra to run, other than its plugins and Optuna's samplers."""
+    """Raise UserError if a config names code for Hydra to run, other than its plugins and Optuna's samplers."""
     if settings.callbacks or settings.job.env_set:
         raise UserError("hydra.callbacks and hydra.job.env_set: a config cannot name code to be run.")
     chosen = OmegaConf.to_container(OmegaConf.create([settings.launcher, settings.sweeper]), resolve=False)
@@ -141,7 +141,7 @@ def _refuse_code(settings: DictConfig) -> None:
 
 @contextlib.contextmanager
 def _composed(overrides: Sequence[str], folder: Path) -> Iterator[tuple[DictConfig, HydraContext]]:
-    """The config that Hydra's plugins want, and the context; what they write themselves goes to `folder`."""
+    """Yield the config and the context that Hydra's plugins need; the plugins' own files go to `folder`."""
     own = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}", "hydra.output_subdir=null"]
     own += ["hydra.mode=MULTIRUN", "hydra/job_logging=none", "hydra/hydra_logging=none"]
     try:

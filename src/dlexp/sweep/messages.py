@@ -1,4 +1,4 @@
-"""What a sweep and its workers tell each other: typed messages, each a line of JSON."""
+"""The messages between a sweep and its workers: typed, each a line of JSON."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from dlexp.errors import UserError
 
 @dataclass(frozen=True)
 class Train:
-    """To a worker: train this job, or let its run go on."""
+    """To a worker: train this job, or resume its run."""
 
     config: Mapping[str, Any]  # a checked config, as `to_mapping` gives it
-    job: str  # the hash of what it is
-    command: tuple[str, ...]  # that asks for this job alone
-    run: str | None = None  # a run of it that is there
-    fresh: bool = False  # look for no run of it
+    job: str  # the job's hash
+    command: tuple[str, ...]  # the command of this job alone
+    run: str | None = None  # the job's existing run
+    fresh: bool = False  # ignore existing runs
     device: str | None = None  # instead of the config's
 
 
@@ -44,13 +44,13 @@ class Ended:
     message: str = ""
     signal: int | None = None
     exit_code: int = 0
-    said: tuple[str, ...] = ()  # warnings of dlexp's, to be shown
+    said: tuple[str, ...] = ()  # dlexp's warnings, for the terminal
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Refused:
-    """From a worker: why a job that it was to build does not fit together; None if all do."""
+    """From a worker: why a job of its Check does not fit together; None if all do."""
 
     message: str | None
 

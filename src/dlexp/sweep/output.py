@@ -1,4 +1,4 @@
-"""The words of a job itself: what a user's model prints, and a C library below Python, in a file where it is found."""
+"""A job's own output, printed by a user's model or a C library, in a file of its run directory."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ OUTPUT = "output.log"  # in the run directory
 
 @contextmanager
 def captured(file: IO[bytes]) -> Iterator[None]:
-    """Let what this process writes to its standard output and error go to `file`."""
+    """Redirect this process's standard output and error to `file`."""
     before = [os.dup(descriptor) for descriptor in (1, 2)]
     _flush()
     for descriptor in (1, 2):
@@ -31,9 +31,9 @@ def captured(file: IO[bytes]) -> Iterator[None]:
 
 
 def keep(log: Path, run: Path | None) -> None:
-    """Move what was captured in `log` to the end of the run's output.log; an empty log goes.
+    """Move the content of `log` to the end of the run's output.log; delete an empty log.
 
-    Of a job that came to no run the log stays where it is.
+    If the job left no run, the log stays in place.
     """
     said_something = log.stat().st_size > 0
     if said_something and run is None:
@@ -45,7 +45,7 @@ def keep(log: Path, run: Path | None) -> None:
 
 
 def _flush() -> None:
-    """Write what Python and C still hold for the standard output and error."""
+    """Flush the buffers of Python and C for standard output and error."""
     sys.stdout.flush()
     sys.stderr.flush()
     ctypes.CDLL(None).fflush(None)

@@ -1,4 +1,4 @@
-"""Runs a sweep's tasks in worker processes, and stops them all when it is told to."""
+"""Runs a sweep's tasks in worker processes, and stops them all after a signal."""
 
 import os
 import select
@@ -20,33 +20,33 @@ from dlexp.training.signals import StopRequest
 
 
 class Worker:
-    """One process, and the task that it is at."""
+    """One worker process, and its current task."""
 
     def __init__(self, number: int, device: str | None):
         self.number, self.device = number, device
         self.task: Task | None = None
         self._started, self._partial = 0.0, b""
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dlexp.cli.worker"],  # without the working directory's own json.py
+            [sys.executable, "-P", "-m", "dlexp.cli.worker"],  # -P: import no json.py of the working directory
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is the parent's, which passes it on once
+            start_new_session=True,  # only the parent gets Ctrl-C, and passes it on once
         )
 
     def send(self, order: Message) -> None:
-        """Let it do something."""
+        """Send it a message."""
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it died already: reading its answer will say so
+        with suppress(BrokenPipeError):  # it died already: `messages` reports that
             self.process.stdin.write(encode(order).encode())
 
     def give(self, task: Task, *, fresh: bool) -> None:
-        """Let it work on a task."""
+        """Give it a task."""
         self.task, self._started = task, time.monotonic()
         self.send(task.order(fresh=fresh, device=self.device))
 
     def messages(self) -> list[Message]:
-        """Wait for what it has to say: how far its task is, how it ended; of a process that died, that."""
+        """Wait for its messages: the progress or end of its task; a failure if the process died."""
         assert self.process.stdout is not None
         chunk = os.read(self.process.stdout.fileno(), 65536)
         *lines, self._partial = (self._partial + chunk).split(b"\n")
@@ -75,10 +75,10 @@ def supervise(
     fresh: bool = False,
     fail_fast: bool = False,
 ) -> tuple[dict[str, Ended], int | None]:
-    """Run the tasks, one at a time on each of `devices` (None: what the config says).
+    """Run the tasks, one at a time on each of `devices` (None: the config's device).
 
-    Returns each task's answer by its key, and the signal that stopped the sweep, if one did: then every job under way
-    has been saved. Raises UserError, before any job starts, where one does not fit together.
+    Returns each task's answer by its key, and the signal that stopped the sweep, or None. After a signal every running
+    job has been saved. Raises UserError, before any job starts, if one does not fit together.
     """
     waiting, answers = deque(todo), dict[str, Ended]()
     with StopRequest() as stop, _workers(devices[: len(todo)]) as workers, selectors.DefaultSelector() as selector:
@@ -102,7 +102,7 @@ def supervise(
             assert isinstance(answer, Ended), answer
             selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
             if stop() and answer.status == "failed":
-                answer = replace(answer, status="stopped", run=None)  # by our signal, before it could save anything
+                answer = replace(answer, status="stopped", run=None)  # our signal ended it before it saved anything
             if answer.status == "failed" and task.log.exists():
                 answer = replace(answer, message=f"{answer.message}. What it printed is in {task.log}.")
             answers[task.key] = answer
@@ -128,7 +128,7 @@ def supervise(
 
 
 def _refuse_misfits(worker: Worker, todo: Sequence[Task], stop: StopRequest) -> None:
-    """Let a worker build one job of each kind: it has to import torch anyway. One that dies of it leaves it open."""
+    """Let a worker build one job of each kind, since it imports torch anyway. If it dies, the jobs start unchecked."""
     worker.send(Check(tuple(config.to_mapping() for config in one_of_each_kind(todo))))
     while not stop():
         assert worker.process.stdout is not None

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a line for each job that ends, and below them a table that follows the others."""
+"""The display of a running sweep: a line for each ended job, and below them a live table of the others."""
 
 import contextlib
 import statistics
@@ -14,9 +14,9 @@ from dlexp.sweep.messages import Ended
 
 
 class LiveTable:
-    """How a sweep stands: done, failed, running, time left; and a line for each job under way.
+    """The state of a sweep: done, failed, running, time left; and a line for each running job.
 
-    It stays at the bottom of a terminal; elsewhere there are the ended jobs' lines alone.
+    It stays at the bottom of a terminal; without a terminal only the ended jobs' lines are printed.
     """
 
     def __init__(self, names: Mapping[str, str], total: int, workers: int = 1):
@@ -32,13 +32,13 @@ class LiveTable:
         ]
 
     def started(self, worker: int, key: str, progress: str = "starting") -> None:
-        """Show what a worker is at, and how far it is."""
+        """Show a worker's job and its progress."""
         self._running[worker] = key
         self._lines[1 + worker].set_description_str(f"  {self._names[key]}  {progress}")
         self._draw()
 
     def ended(self, worker: int, key: str, answer: Ended) -> None:
-        """Print the line of a job that ended, a failed one's to standard error."""
+        """Print the line of a job that ended; for a failed job, to standard error."""
         failed = answer.status == "failed"
         self._running.pop(worker, None)
         self._ended, self._done, self._failed = self._ended + 1, self._done + is_done(answer), self._failed + failed
@@ -49,13 +49,13 @@ class LiveTable:
         line = f"{self._ended}/{self._total}  {answer.status}  {self._names[key]}"
         line += f": {answer.message}" if failed else f"  {_outcome(answer)}"
         file = sys.stderr if failed else sys.stdout
-        with contextlib.suppress(BrokenPipeError):  # `dlexp train -m … | head`: the jobs go on unread
+        with contextlib.suppress(BrokenPipeError):  # for example `| head`: the jobs go on
             tqdm.write("\n".join([*answer.said, line]), file=file)
             file.flush()
         self._draw()
 
     def close(self) -> None:
-        """Leave the first line as it stands."""
+        """Close the table; its first line stays."""
         for line in reversed(self._lines):
             line.close()
 
@@ -69,7 +69,7 @@ class LiveTable:
 
 
 def is_done(answer: Ended) -> bool:
-    """Whether a job has come to the end that it was to come to, and nothing stopped it on the way."""
+    """Return whether a job reached its end (or its `stop_at`) without being stopped by a signal."""
     return answer.status in ("finished", "stopped") and not answer.signal and bool(answer.run)
 
 
@@ -77,7 +77,7 @@ def _outcome(answer: Ended) -> str:
     run = RunDirectory(Path(answer.run)) if answer.run else None
     try:
         figures = run.figures() if run else {}
-    except UserError:  # stopped before it had a result
+    except UserError:  # it was stopped before it had a result
         figures = {}
     of_epochs = [f"test/{key.partition('/')[2]}" for key in figures if key.startswith("train/") and key != "train/loss"]
     test = {key: figures[key] for key in of_epochs if key in figures}

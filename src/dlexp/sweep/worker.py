@@ -1,6 +1,6 @@
-"""A process that trains one job of a sweep after another, as its parent tells it in messages on standard input.
+"""A process that trains jobs of a sweep, one after another, by its parent's messages on standard input.
 
-It answers in messages. If its parent dies, the input ends: the job under way is saved, and the worker goes.
+It answers in messages. If its parent dies, the input ends: the worker saves the running job and exits.
 """
 
 import contextlib
@@ -35,14 +35,14 @@ Draw = Callable[[RunDirectory], None]
 
 
 class Report(Display):
-    """Tells the parent at once how far a job is, and keeps its warnings for the end."""
+    """Sends a job's progress to the parent at once, and keeps its warnings for the end."""
 
     def __init__(self, answers: TextIO):
         self._answers, self.warnings = answers, list[str]()
         self.run: Path | None = None
 
     def begin(self, run: RunDirectory, epochs: int, steps_per_epoch: int, done: int) -> Self:
-        """Learn where and how long the job is."""
+        """Take in the job's run directory and length."""
         self.run = run.path
         return super().begin(run, epochs, steps_per_epoch, done)
 
@@ -51,28 +51,28 @@ class Report(Display):
         self.warnings.append(text)
 
     def tell(self, text: str) -> None:
-        """Send a line; if the parent is gone, stay silent from then on."""
+        """Send a line; once the parent is gone, send nothing more."""
         self._show(lambda: _send(self._answers, Progress(text)))
 
 
 def serve(draw: Draw) -> None:
-    """Work until the input ends; `draw` is called with each run that a job has left, if no signal stopped it."""
+    """Work until the input ends; call `draw` with the run of each job that no signal stopped."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints is not an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # printed text must not mix with the answers
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # so that it keeps its order among what goes to standard error
+        sys.stdout.reconfigure(line_buffering=True)  # so that it stays in order with standard error
     orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     while (line := orders.get()) is not None:
         try:
             _send(answers, _answer(decode(line), Report(answers), draw))
-        except BrokenPipeError:  # the parent is gone, and what was under way is saved
+        except BrokenPipeError:  # the parent is gone, and the running job is saved
             return
 
 
 def _answer(order: Message, report: Report, draw: Draw) -> Message:
     if isinstance(order, Check):
-        with Path(os.devnull).open("ab") as nowhere, captured(nowhere):  # the jobs themselves will say it again
+        with Path(os.devnull).open("ab") as nowhere, captured(nowhere):  # the jobs print it again
             return Refused(misfit(order.configs))
     assert isinstance(order, Train), order
 
@@ -94,7 +94,7 @@ def _send(answers: TextIO, message: Message) -> None:
 
 
 def misfit(configs: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why one of the jobs does not fit together; what else goes wrong, the job itself will tell."""
+    """Return why one of the jobs does not fit together, or None; each job reports its other errors itself."""
     with contextlib.suppress(Exception):
         try:
             refuse_misfits(check(from_mapping(mapping)) for mapping in configs)
@@ -109,7 +109,7 @@ def work(
     display: Display | None = None,
     logged: Callable[[Path], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> Ended:
-    """Train one job, or go on with it, within what `logged` makes of its log's path; return how it ended."""
+    """Train one job, or resume its run, in the context that `logged` returns for its log; return how it ended."""
     try:
         config = from_mapping(order.config)
         task = Task(order.command, config, order.job)
@@ -120,7 +120,7 @@ def work(
                 return _work(order, replace(task, config=check(config)), claim, draw, display)
     except DlexpError as error:
         return Ended("failed", message=str(error), exit_code=error.exit_code)
-    except Exception as error:  # noqa: BLE001 - one job's failure, whatever it is, is told and is not the sweep's
+    except Exception as error:  # noqa: BLE001 - no failure of one job may end the sweep
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{frame.filename}, line {frame.lineno}"
         return Ended("failed", message=f"{type(error).__name__}: {error} ({where})", exit_code=1)
@@ -128,7 +128,7 @@ def work(
 
 def _work(order: Train, task: Task, claim: IO[str], draw: Draw, display: Display | None) -> Ended:
     known = {Path(path) for path in (order.run, claim.read()) if path}
-    if not order.fresh:  # another sweep may have been at it since the parent looked
+    if not order.fresh:  # another sweep may have worked on it since
         task = look(task, [RunDirectory(path) for path in known if _is_of(task, path)])
     if task.state == "running":
         return Ended("running", str(task.run and task.run.path))
@@ -145,9 +145,9 @@ def _work(order: Train, task: Task, claim: IO[str], draw: Draw, display: Display
 
 @contextlib.contextmanager
 def claimed(output_dir: Path, key: str) -> Iterator[IO[str] | None]:
-    """Hold a job, so that two sweeps at once do not train it twice; None where another process holds it."""
+    """Hold a job, so that two simultaneous sweeps do not train it twice; yield None if another process holds it."""
     folder = output_dir / ".jobs"
-    refuse_link(folder, "claims of jobs would be written where it leads. Delete it.")
+    refuse_link(folder, "claims of jobs would be written to its target. Delete it.")
     folder.mkdir(parents=True, exist_ok=True)
     with open_regular(folder / key, "a+") as file:
         if not taken(file.fileno()):
@@ -158,11 +158,11 @@ def claimed(output_dir: Path, key: str) -> Iterator[IO[str] | None]:
 
 
 def _is_of(task: Task, path: Path) -> bool:
-    """Whether a run that was noted for the task is still there, in its output directory, and of its job."""
+    """Return whether a run noted for the task still exists in its output directory and belongs to its job."""
     inside = path.resolve().is_relative_to(Path(task.config.output_dir).resolve())
     try:
         return inside and identity(RunDirectory(path)) == (task.job, task.config.name)
-    except UserError:  # what is left of it is said where the sweep begins
+    except UserError:  # a damaged run is reported when the sweep begins
         return False
 
 
@@ -172,7 +172,7 @@ def _train(task: Task, order: Train, display: Display | None) -> RunDirectory:
         return demonstrate(config, order.command)
     try:
         return train(config, task.run, command=order.command, display=display)
-    except FixedLengthError:  # its schedule was planned for fewer epochs: another run
+    except FixedLengthError:  # its schedule was planned for fewer epochs: start a new run
         return train(config, command=order.command, display=display)
 
 

@@ -1,1 +1,1 @@
-"""The training loop: what it builds, what it saves, what it writes down."""
+"""The training loop: it builds a job, trains it, saves checkpoints and writes tables."""

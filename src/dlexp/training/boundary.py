@@ -1,4 +1,4 @@
-"""Where in the plane a net of two features sees which class: for the picture of its decision boundary."""
+"""The class probabilities of a net of two features on a grid, for the picture of its decision boundary."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dlexp.training import evaluation as evaluate
 from dlexp.training.job import Job
 
 SIDE = 101  # points of the grid along each axis
-MARGIN = 0.05  # of the samples' extent, beyond them
+MARGIN = 0.05  # around the samples, as a share of their extent
 
 
 def write_boundary(job: Job, run: RunDirectory) -> None:
-    """Write boundary.csv, every class's probability on a grid, and points.csv, the samples; in the features' own units.
+    """Write boundary.csv (every class's probability on a grid) and points.csv (the samples) in the features' units.
 
-    Does nothing where inputs are not two features, or targets are not classes.
+    Does nothing if the inputs are not two features, or the targets are not classes.
     """
     if job.source.input_shape != (2,) or not job.source.class_names:
         return

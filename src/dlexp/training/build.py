@@ -1,6 +1,6 @@
-"""Config → everything the loop needs, all checked before the first step.
+"""Config → a job with everything the loop needs, checked before the first step.
 
-`check` looks at names and values and imports no torch; `build` makes the objects and refuses what does not fit
+`check` checks names and values and imports no torch; `build` makes the objects and refuses those that do not fit
 together.
 """
 
@@ -63,16 +63,16 @@ def check(config: Config) -> Config:
         SINKS.bind_choice(choice, imports)
     if config.early_stopping.patience is not None and checked.dataset.preparation.validation_fraction == 0:
         raise UserError(
-            "early_stopping.patience needs a validation split to look at: set dataset.validation_fraction=0.1, say."
+            "early_stopping.patience needs a validation split: set, for example, dataset.validation_fraction=0.1."
         )
     return checked
 
 
 def build(config: Config) -> Job:
-    """Build a checked config's job: data read, model initialized, everything on the device and fit together.
+    """Build the job of a checked config: read the data, initialize the model, move all to the device, check the fit.
 
     Sets PyTorch's process-wide switches (threads, determinism, seeds) as the config says.
-    Raises UserError for choices that do not fit, saying what to change; JobError where data cannot be fetched.
+    Raises UserError for choices that do not fit, naming the change needed; JobError if the data cannot be fetched.
     """
     from dlexp.models.by_hand import ByHand  # its class needs torch at import
 
@@ -146,7 +146,7 @@ def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> torch.nn.
     usual = torch.get_default_dtype()
     torch.set_default_dtype(
         dtype_of(config)
-    )  # so that written weights are not rounded to float32 on the way to float64
+    )  # so that weights given as numbers are not rounded to float32 before float64
     try:
         return MODELS.build(config.model, imports, **facts)
     finally:
@@ -161,14 +161,14 @@ def _configure_torch(config: Config) -> tuple[Config, torch.device]:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"device={name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here. "
-            "Use device=cpu, or device=auto for whatever there is."
+            "Use device=cpu, or device=auto to take a GPU if there is one."
         )
     threads = torch.get_num_threads() if config.threads == "auto" else config.threads
     torch.set_num_threads(threads)
     if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may not repeat its bits
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may give other bits each time
     torch.use_deterministic_algorithms(config.deterministic)
-    # Or else deterministic mode would spend a pass over every new tensor.
+    # Otherwise deterministic mode makes a pass over every new tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not config.deterministic
     return dataclasses.replace(config, device=name, threads=threads), device

@@ -22,7 +22,7 @@ _WHOLE = {"model", "optimizer", "scheduler", "random", "progress", "totals", "be
 
 @dataclass
 class Progress:
-    """Where a run is: `position` steps into the epoch after the `epoch` whole ones."""
+    """How far a run is: `epoch` whole epochs, and `position` steps of the next one."""
 
     epoch: int = 0
     position: int = 0
@@ -35,9 +35,9 @@ class Progress:
 
 
 def save(run: RunDirectory, state: dict[str, Any], *, name: str) -> None:
-    """Write `checkpoints/<name>`, and keep the newest two of the run's course.
+    """Write `checkpoints/<name>`, and keep only the newest two of the run's `step_` checkpoints.
 
-    Raises OSError where it cannot be written; the checkpoints before it are then untouched.
+    Raises OSError if it cannot be written; the earlier checkpoints are then untouched.
     """
     sealed.write_tensors(run.path / "checkpoints" / name, {"format": FORMAT, **state})
     run.keep_checkpoints(KEPT)
@@ -59,9 +59,9 @@ def load(path: Path) -> dict[str, Any]:
 def latest(
     run: RunDirectory, check: Callable[[Path, dict[str, Any]], None] = lambda path, state: None
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the newest whole checkpoint of a run (None where none was ever written), and warnings of damaged ones.
+    """Return the newest whole checkpoint of a run (None if none was ever written), and warnings of damaged ones.
 
-    `check` raises UserError for one that is whole but cannot be used. Raises it where there are some but none can.
+    `check` raises UserError for a whole checkpoint that cannot be used. Raises UserError if none of them can be used.
     """
     damaged: list[str] = []
     for path in run.checkpoints():
@@ -80,18 +80,18 @@ def latest(
 
 
 def name_of(step: int) -> str:
-    """Return the name of the checkpoint after so many steps."""
+    """Return the name of the checkpoint after `step` steps."""
     return f"step_{step:09d}.pt"
 
 
 def check_experiment(path: Path, state: dict[str, Any], hashes: Sequence[str]) -> None:
-    """Raise UserError for a checkpoint of an experiment that has none of `hashes`, those of a run's config."""
+    """Raise UserError if a checkpoint's experiment has none of `hashes`, the hashes of a run's config."""
     if state.get("experiment", hashes[0]) not in hashes:
-        raise UserError(f"{path} is of another experiment than this run.")
+        raise UserError(f"{path} belongs to another experiment than this run.")
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every global generator: torch's on CPU and CUDA, NumPy's and Python's."""
+    """Return the state of every global generator: torch's on CPU and CUDA, NumPy's and Python's."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),

@@ -1,4 +1,4 @@
-"""Whether a job's dataset, model and loss fit together, found out before its first step."""
+"""Check that a job's dataset, model and loss fit together, before its first step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from dlexp.training.job import Job
 
-TRACEABLE = 30_000  # numbers; such a step is a megabyte of trace.csv
+TRACEABLE = 30_000  # numbers in a step; they take a megabyte of trace.csv
 
 
 def check_fit(job: Job) -> None:
-    """Look at the targets, run the model on a few samples, and refuse what the loss does not take.
+    """Check the targets, run the model on a few samples, and check that the loss takes its outputs.
 
-    Raises UserError saying what to change.
+    Raises UserError naming the change needed.
     """
     from dlexp.models.by_hand import ByHand
 
@@ -30,8 +30,8 @@ def check_fit(job: Job) -> None:
     _check_pairs(job)
     if job.config.trace_steps and (count := _numbers_of_a_step(job)) > TRACEABLE:
         raise UserError(
-            f"trace_steps={job.config.trace_steps} writes every number down, and is for steps of up to {TRACEABLE:,}, "
-            f"not {count:,}: take a smaller batch_size or model; log_gradients=true tells of larger ones."
+            f"trace_steps={job.config.trace_steps} writes every number of a step, at most {TRACEABLE:,}, "
+            f"not {count:,}: take a smaller batch_size or model; log_gradients=true works for larger ones."
         )
     inputs, targets = next(iter(job.batches.serve("train", min(8, job.batches.size("train")))))
     devices = [job.device] if job.device.type == "cuda" else []
@@ -43,12 +43,12 @@ def check_fit(job: Job) -> None:
             raise UserError(f"The model cannot take inputs of shape {tuple(inputs.shape[1:])}: {error}") from error
         job.model.train()
     if not outputs.requires_grad and not by_hand and job.config.epochs:
-        raise UserError("No gradient gets through this model, to no weight at all: epochs=0 evaluates it as it is.")
+        raise UserError("No weight of this model gets a gradient: epochs=0 evaluates it as it is.")
     outputs = outputs.detach()
     if not bool(outputs.isfinite().all()):
         raise UserError(
-            "The model's outputs are not finite numbers, before any step: look at model.init, at the options of its "
-            "layers, and at how large the inputs are (dataset.normalization)."
+            "The model's outputs are not finite numbers, before any step: check model.init, the options of its layers, "
+            "and the size of the inputs (dataset.normalization)."
         )
     _check_outputs(job, outputs, len(inputs))
     if by_hand:
@@ -62,24 +62,24 @@ def check_fit(job: Job) -> None:
                 copy.deepcopy(job.model).train()(inputs[:1])
         except ValueError as error:  # batch norm's: "Expected more than 1 value per channel when training"
             raise UserError(
-                f"batch_size={job.batch_size} makes a batch of one of {train_size} samples, and batch norm cannot take "
-                f"the variance of one: choose another batch_size. ({error})"
+                f"batch_size={job.batch_size} leaves a batch of one sample of {train_size}, and batch norm cannot "
+                f"compute the variance of one sample: choose another batch_size. ({error})"
             ) from error
 
 
 def _numbers_of_a_step(job: Job) -> int:
-    """How many numbers a traced step writes: inputs and activations of the batch, parameters and their gradients."""
+    """Count the numbers a traced step writes: inputs and activations of the batch, parameters and gradients."""
     shapes = [job.source.input_shape, *(row.output_shape for row in summarize(job.model, job.source.input_shape))]
     return job.batch_size * sum(map(math.prod, shapes)) + 2 * sum(p.numel() for p in job.model.parameters())
 
 
 def _check_targets(job: Job) -> None:
-    """Refuse a loss that is for other targets than the dataset's, or a monitor that there will not be."""
+    """Refuse a loss that does not take the dataset's targets, or a monitor that names no metric of the run."""
     source, loss = job.source, job.config.loss.name
     kind: Targets = source.kind
     if kind not in job.loss.takes:
         fitting = {
-            "classes": "cross_entropy, say",
+            "classes": "cross_entropy, for example",
             "values": "mse or half_squared_error",
             "nothing": "output_matching",
         }
@@ -89,18 +89,18 @@ def _check_targets(job: Job) -> None:
         )
     if job.loss.one_node and len(source.class_names) != 2:
         raise UserError(
-            f"loss={loss} is for two classes, not {len(source.class_names)}: dataset.positive_class=NAME "
-            "asks whether it is this one, or take loss=cross_entropy."
+            f"loss={loss} is for two classes, not {len(source.class_names)}: set dataset.positive_class=NAME "
+            "to tell one class from the others, or take loss=cross_entropy."
         )
     columns = [f"{split}/{name}" for split in job.batches.splits for name in ("loss", *job.metrics)]
     monitor, watched = job.config.early_stopping.monitor, job.schedule.monitor
     if "validation" in job.batches.splits and monitor not in columns:
         validation = [column for column in columns if column.startswith("validation/")]
         raise UserError(
-            f"early_stopping.monitor={monitor}: there is {' and '.join(validation)}, or metrics=[…] has more."
+            f"early_stopping.monitor={monitor}: this run has {' and '.join(validation)}; metrics=[…] adds more."
         )
     if watched is not None and watched not in columns:
-        raise UserError(f"scheduler.monitor={watched}: there is {', '.join(columns)}.")
+        raise UserError(f"scheduler.monitor={watched}: this run has {', '.join(columns)}.")
 
 
 def _check_pairs(job: Job) -> None:
@@ -108,7 +108,7 @@ def _check_pairs(job: Job) -> None:
         return
     cutting = ("test_to_train_ratio", "validation_fraction", "train_size", "test_size")
     if cuts := [key for key in cutting if getattr(job.config.dataset.preparation, key)]:
-        raise UserError(f"dataset.{cuts[0]} would tear pairs apart, which loss={job.config.loss.name} compares.")
+        raise UserError(f"dataset.{cuts[0]} would separate the pairs that loss={job.config.loss.name} compares.")
     sizes = [job.batch_size, *(job.batches.size(split) for split in job.batches.splits)]
     if any(size % 2 for size in sizes) or (job.config.shuffle and job.steps_per_epoch > 1):
         raise UserError(
@@ -124,7 +124,7 @@ def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
         there_are = f"the dataset has {wanted} {'classes' if source.class_names else 'values'}"
         raise UserError(
             f"The model gives outputs of shape {tuple(outputs.shape[1:])}, but "
-            f"{f'loss={loss} is of one' if job.loss.one_node else there_are}. "
+            f"{f'loss={loss} needs one' if job.loss.one_node else there_are}. "
             f"End model.layers with `output`, or `linear: {wanted}`."
         )
     kind = _kind(job.model, outputs)

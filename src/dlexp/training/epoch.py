@@ -1,4 +1,4 @@
-"""What the steps of an epoch come to: kept on the device, read once at the epoch's end."""
+"""The totals of an epoch's steps: kept on the device, read once at the epoch's end."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class EpochTotals:
     """Loss, sums of metrics and penalty of each step, for the train split's row in metrics.csv.
 
-    Metrics that do not add up over batches (F1, AUC) need the outputs and targets of the whole epoch: these are kept
-    only if such a metric is asked for, on the device.
+    Metrics that do not add up over batches (F1, AUC) need the outputs and targets of the whole epoch: these are kept,
+    on the device, only if the config asks for such a metric.
     """
 
     def __init__(self, job: Job):
@@ -31,7 +31,7 @@ class EpochTotals:
         self._kept: list[tuple[Tensor, Tensor]] = []
 
     def add(self, position: int, stepped: Stepped, targets: Tensor) -> None:
-        """Note the step at `position` of the epoch; reads nothing from the device."""
+        """Add the step at `position` of the epoch; read nothing from the device."""
         losses, *sums, penalties = self._totals
         losses[position] = stepped.loss
         for row, metric in zip(sums, self._adding.values(), strict=True):
@@ -43,7 +43,7 @@ class EpochTotals:
             self._kept.append((stepped.outputs, targets))
 
     def metrics(self) -> dict[str, float]:
-        """Return the means over the epoch's samples of loss and metrics, and over its steps of the penalty, if any."""
+        """Return the means of loss and metrics over the epoch's samples, and of the penalty, if any, over its steps."""
         train_size = self._job.batches.size("train")
         losses, *sums, penalties = self._totals
         row = {"train/loss": ((losses.double() * self._sizes).sum() / train_size).item()}
@@ -57,18 +57,18 @@ class EpochTotals:
         return row | ({"train/penalty": penalties.double().mean().item()} if self._job.penalty else {})
 
     def of_step(self, position: int, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return the loss, metrics and penalty of one step; reads from the device, so costs a synchronization."""
+        """Return the loss, metrics and penalty of one step; this reads from the device and costs a synchronization."""
         loss, *_, penalty = self._totals[:, position].tolist()
         metrics = {f"train/{name}": metric(outputs, targets) for name, metric in self._job.metrics.items()}
         return {"train/loss": loss, **metrics, "train/penalty": penalty}
 
     def state(self, position: int) -> dict[str, Any]:
-        """Return what a checkpoint after `position` steps of the epoch keeps."""
+        """Return the state for a checkpoint after `position` steps of the epoch."""
         kept = [list(pair) for pair in self._kept[:position]]
         return {"totals": self._totals[:, :position].clone(), **({"kept": kept} if self._whole else {})}
 
     def restore(self, position: int, state: dict[str, Any]) -> None:
-        """Take over what `state` returned. Raises RuntimeError or KeyError if it is of other metrics."""
+        """Restore what `state` returned. Raises RuntimeError or KeyError if it belongs to other metrics."""
         self._totals[:, :position] = state["totals"].to(self._job.device)
         if self._whole:
             self._kept = [(o.to(self._job.device), t.to(self._job.device)) for o, t in state["kept"]]

@@ -20,7 +20,7 @@ def predict(
     autocast: AbstractContextManager[object],
     stop: Callable[[], bool] = lambda: False,
 ) -> Tensor | None:
-    """Return the outputs (N, …) of the model in evaluation mode, never in bfloat16; None where `stop` said so."""
+    """Return the outputs (N, …) of the model in evaluation mode, never in bfloat16; None if `stop` returns True."""
     model.eval()
     outputs = []
     for inputs, _ in batches:
@@ -42,7 +42,7 @@ def score(
 
 
 def evaluate_held_out(job: Job, stop: Callable[[], bool]) -> dict[str, float]:
-    """Return loss and metrics of validation and test, as `split/name`; {} if `stop` says so in between."""
+    """Return loss and metrics of validation and test, as `split/name`; {} if `stop` returns True meanwhile."""
     metrics: dict[str, float] = {}
     for split in job.batches.splits[1:]:
         outputs = predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
@@ -56,9 +56,9 @@ def evaluate_held_out(job: Job, stop: Callable[[], bool]) -> dict[str, float]:
 def evaluate_splits(
     job: Job, stop: Callable[[], bool] = lambda: False
 ) -> tuple[dict[str, dict[str, float]], dict[str, Tensor]]:
-    """Return metrics and outputs of the model as it is on each split; if `stop` says so, not on all.
+    """Return the current model's metrics and outputs on each split; only on the first ones if `stop` returns True.
 
-    The held-out splits have more metrics than train: those of every final evaluation (see `metrics.final`).
+    The held-out splits also have the metrics of every final evaluation (see `metrics.final`).
     """
     metrics, outputs = {}, {}
     for split in job.batches.splits:
@@ -84,7 +84,7 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Te
 
 
 def per_class(predicted: Tensor, targets: Tensor, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return each class's precision, recall, F1 and support, as scikit-learn defines them; 0 for a ratio of nothing."""
+    """Return each class's precision, recall, F1 and support, as scikit-learn defines them; 0 for 0 / 0."""
     labels, names = range(len(class_names)), ("precision", "recall", "f1", "support")
     expected, guesses = targets.cpu().numpy(), predicted.cpu().numpy()
     columns = sklearn_metrics.precision_recall_fscore_support(expected, guesses, labels=labels, zero_division=0.0)

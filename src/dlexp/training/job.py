@@ -1,4 +1,4 @@
-"""What one run needs, built and on its device."""
+"""A job: everything one training needs, built and on its device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What one run needs, on its device; `config` has its device and threads resolved."""
+    """Everything one training needs, on its device; `config` has its device and threads resolved."""
 
     config: Config
     device: torch.device
@@ -35,7 +35,7 @@ class Job:
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     loss: Loss
-    metrics: Mapping[str, Metric]  # by name, the first one first
+    metrics: Mapping[str, Metric]  # by name, in the order of the columns
     penalty: Penalty | None
     step: Step
     source: Source
@@ -43,7 +43,7 @@ class Job:
     hashes: dict[str, str]  # of the data, the split and the initial weights
 
     def higher_is_better(self, column: str) -> bool:
-        """Return whether more is better of a column of metrics.csv, `split/name`; of losses, less is."""
+        """Return whether higher is better for a column of metrics.csv, `split/name`; for losses, lower is better."""
         name = column.partition("/")[2]
         return name in self.metrics and self.metrics[name].higher_is_better
 
@@ -53,7 +53,7 @@ class Job:
         return -(-self.batches.size("train") // self.batch_size)
 
     def evaluation_batches(self, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The batches of a split in its own order, of a size that only evaluation needs."""
+        """Return the batches of a split in its own order; their size is for evaluation only."""
         return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -62,15 +62,15 @@ class Job:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What inputs, weights and the sums of an epoch are kept in."""
+        """The dtype of inputs, weights and the sums of an epoch."""
         return dtype_of(self.config)
 
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context of a forward pass: none in float32, in which autocast would cost 10 µs a step."""
+    """Return the context of a forward pass: an empty one without bfloat16, because autocast costs 10 µs a step."""
     return torch.autocast(device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
 
 
 def dtype_of(config: Config) -> torch.dtype:
-    """Return what inputs, weights and the sums of an epoch are kept in."""
+    """Return the dtype of inputs, weights and the sums of an epoch."""
     return torch.float64 if config.precision == "float64" else torch.float32

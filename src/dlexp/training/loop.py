@@ -1,4 +1,4 @@
-"""The training loop: config → build → train → run directory. What happens in an epoch is visible here."""
+"""The training loop: config → build → train → run directory. All steps of an epoch are visible here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def work_of(config: Config) -> Callable[[Config], RunDirectory]:
-    """Return what does a config's work: `train`, or `demonstrate` for a demonstration."""
+    """Return the function that runs a config: `train`, or `demonstrate` for a demonstration."""
     return demonstrate if config.is_demonstration else train
 
 
@@ -40,12 +40,12 @@ def train(
     command: Sequence[str] | None = None,
     display: Display | None = None,
 ) -> RunDirectory:
-    """Train what a checked `config` says until it is done, told to stop, or fails; return the run directory.
+    """Train a checked `config` until it is finished, stopped or failed; return the run directory.
 
-    With `run`, go on from its newest checkpoint to the same bits as if it had never stopped. Its status.json then
-    says `finished`, or `stopped` (after `stop_at`, or by the signal it names).
-    `command` is what environment.json tells, this process's own unless given; `display` shows how far the job is.
-    Raises UserError before the first step where the config does not fit, JobError where the job cannot go on.
+    With `run`, go on from its newest checkpoint to the same bits as if it had never stopped. At the end its status.json
+    has the status `finished`, or `stopped` (after `stop_at`, or by the signal it names).
+    environment.json records `command`, by default this process's own; `display` shows how far the job is.
+    Raises UserError before the first step if the config does not fit, JobError if the job cannot go on.
     """
     # --- Everything is built and checked before a directory is made.
     job = build(config)
@@ -72,13 +72,13 @@ def train(
             display.warn(warning)
         if progress.step == 0:
             run.write_json("environment.json", provenance)
-        # The last file that makes a directory a run that can be resumed.
+        # config.yaml comes last: with it the directory is a run that can be resumed.
         run.write_config(kept)
         run.write_status("running", **session.whereabouts())
         session.begin_diagnostics()
 
         while progress.epoch < last_epoch and not out_of_patience(session) and not stop():
-            # --- The steps of an epoch, or what is left of it.
+            # --- The steps of an epoch, or the rest of them after a resume.
             model.train()
             started = time.perf_counter()
             order = None if in_own_order else shuffled(train_size, config.seed, progress.epoch, job.device)
@@ -89,7 +89,7 @@ def train(
                 if schedule.interval == "step":
                     schedule.scheduler.step()
 
-                # What a step leaves stays on the device until somebody asks for it.
+                # A step's results stay on the device until they are read.
                 totals.add(progress.position, stepped, targets)
                 progress.position += 1
                 progress.step += 1
@@ -102,7 +102,7 @@ def train(
                 session.save_if_due()
             watch.check_last()
 
-            # --- What the epoch came to, and how validation and test stand. A signal may come between any two batches.
+            # --- The epoch's metrics on train, validation and test. A signal may come between any two batches.
             metrics: dict[str, float] = {}
             if progress.position == steps_per_epoch:
                 metrics = evaluate_held_out(job, stop)
@@ -115,7 +115,7 @@ def train(
             session.write(METRICS, [row])
             session.diagnose_epoch()
 
-            # --- What is decided by it: the learning rate, the best weights, whether to save.
+            # --- These metrics decide the learning rate and the best weights; then a checkpoint may be due.
             if schedule.interval == "epoch" and schedule.scheduler is not None:
                 schedule.scheduler.step()
             elif schedule.interval == "metric":
@@ -128,7 +128,7 @@ def train(
             if every and progress.epoch % every == 0:
                 session.save()
 
-        # --- Stopped or done: everything is saved; a signal wants no more than that.
+        # --- Stopped or done: save everything; after a signal do no more than that.
         session.save()
         finished = progress.epoch >= config.epochs or out_of_patience(session)
         facts = session.whereabouts()
@@ -142,15 +142,15 @@ def train(
 
 
 def usual_monitor(metrics: dict[str, float]) -> str:
-    """Return what a schedule looks at if nothing is said: the validation loss, else that of train."""
+    """Return the default monitor of a schedule: the validation loss, or without validation the train loss."""
     return "validation/loss" if "validation/loss" in metrics else "train/loss"
 
 
 def note_best(session: Session, metrics: dict[str, float]) -> None:
-    """Keep a copy of the weights where the monitored metric of validation is the best so far."""
+    """Keep a copy of the weights if the monitored validation metric is the best so far."""
     monitor, progress = session.job.config.early_stopping.monitor, session.progress
     if monitor not in metrics:
-        return  # no validation split: nothing to choose by
+        return  # without a validation split there is no best epoch
     value, best = metrics[monitor], progress.best_value
     higher = session.job.higher_is_better(monitor)
     if math.isfinite(value) and (best is None or (value > best if higher else value < best)):
@@ -162,7 +162,7 @@ def note_best(session: Session, metrics: dict[str, float]) -> None:
 
 
 def out_of_patience(session: Session) -> bool:
-    """Whether early stopping is on and its patience is used up."""
+    """Return whether early stopping is on and its patience is used up."""
     patience = session.job.config.early_stopping.patience
     return patience is not None and session.progress.epochs_without_improvement >= patience
 
@@ -170,8 +170,8 @@ def out_of_patience(session: Session) -> bool:
 class LossWatch:
     """Stops a job within one step of a loss that is not finite, without making a GPU wait.
 
-    On the CPU the loss is looked at before the weights are changed; on CUDA it is copied in the background and looked
-    at one step later, when the next step is queued already.
+    On the CPU it checks the loss before the weights change; on CUDA it copies the loss in the background and checks it
+    one step later, when the next step is queued already.
     """
 
     def __init__(self, session: Session):
@@ -182,7 +182,7 @@ class LossWatch:
             self._copied = torch.cuda.Event()
 
     def check(self, loss: Tensor) -> None:
-        """Look at this step's loss, or on CUDA at the last one's. Raises JobError."""
+        """Check this step's loss, or on CUDA the previous step's. Raises JobError if it is not finite."""
         if self._copy is None:
             self._session.check_finite(loss.item())
             return
@@ -191,7 +191,7 @@ class LossWatch:
         self._copied.record()
 
     def check_last(self) -> None:
-        """Wait for the loss that was copied last, and look at it. Raises JobError."""
+        """Wait for the loss that was copied last, and check it. Raises JobError if it is not finite."""
         if self._copy is not None:
             self._copied.synchronize()
             self._session.check_finite(self._copy.item())

@@ -1,4 +1,4 @@
-"""The state of the whole process that a run changes: dlexp leaves it to its caller as it was."""
+"""The global state of the process that a run changes: dlexp restores it for its caller."""
 
 import os
 import random
@@ -16,10 +16,10 @@ CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Put the process's global state back at the end, also if something is raised.
+    """Restore the process's global state at the end, also after an exception.
 
     This is PyTorch's determinism, threads, default dtype and gradient mode; every global random state; `sys.path`,
-    cuBLAS' environment variable, and OmegaConf's resolvers. What Hydra, signals and sockets keep, their users put back.
+    cuBLAS' environment variable, and OmegaConf's resolvers. The code that uses Hydra, signals or sockets restores them.
     """
     path, cublas, resolvers = list(sys.path), os.environ.get(CUBLAS), dict(BaseContainer._resolvers)
     mode, fill = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
@@ -43,6 +43,6 @@ def unchanged() -> Iterator[None]:
         np.random.set_state(numpy)
         torch.set_rng_state(cpu)
         if cuda is None:
-            torch.cuda.manual_seed_all(seed)  # what CUDA would have begun with, or will
+            torch.cuda.manual_seed_all(seed)  # the seed that CUDA begins with
         else:
             torch.cuda.set_rng_state_all(cuda)

@@ -1,4 +1,4 @@
-"""What a running job shows: one tqdm line on a terminal, a few plain lines elsewhere."""
+"""The progress of a running job: one tqdm line on a terminal, a few plain lines elsewhere."""
 
 import sys
 import time
@@ -15,14 +15,14 @@ SPLITS = ("train", "validation", "test")
 
 
 class Display:
-    """Shows a job in plain lines on standard error: its warnings, and epoch, loss and accuracy of each split."""
+    """Shows a job in plain lines on standard error: its warnings, its epoch, and each split's loss and accuracy."""
 
     _epochs = _steps_per_epoch = _epoch = 0
     _next = 0.0
     _silent = False
 
     def begin(self, run: RunDirectory, epochs: int, steps_per_epoch: int, done: int) -> Self:
-        """Learn how long the job in `run` is, and how many of its steps are `done`."""
+        """Take in how long the job in `run` is, and how many of its steps are `done`."""
         self._epochs, self._steps_per_epoch, self._epoch = epochs, steps_per_epoch, done // steps_per_epoch
         self._next = time.monotonic()
         return self
@@ -31,7 +31,7 @@ class Display:
         """Called after each of the run's steps."""
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Called after each epoch with its metrics; lines come each tenth of the run, or every 30 s."""
+        """Called after each epoch with its metrics; shows a line each tenth of the run, or every 30 s."""
         moment = time.monotonic()
         if epoch % max(1, self._epochs // 10) == 0 or epoch == self._epochs or moment >= self._next:
             splits = (
@@ -60,12 +60,12 @@ class Display:
         if not self._silent and sys.stderr is not None:
             try:
                 show()
-            except OSError:  # nobody reads any more, or a full disk; that must not end a job
+            except OSError:  # a closed pipe or a full disk must not end a job
                 self._silent = True
 
 
 class Bar(Display):
-    """Shows epoch, loss and accuracy, and the remaining time, in one line of a terminal that it draws anew."""
+    """Shows epoch, loss, accuracy and the remaining time in one line of a terminal, which it redraws."""
 
     def begin(self, run: RunDirectory, epochs: int, steps_per_epoch: int, done: int) -> Self:
         """Open the bar."""
@@ -101,10 +101,10 @@ class Bar(Display):
 
 
 def on_terminal() -> Display:
-    """Return what shows a job that somebody started here."""
+    """Return a bar if standard error is a terminal, otherwise a display in plain lines."""
     return Bar() if sys.stderr is not None and sys.stderr.isatty() else Display()
 
 
 def _names(metrics: Mapping[str, float]) -> list[str]:
-    """What there is of the test split: the loss, and accuracy or what stands for it."""
+    """Return the names of the test split's metrics: the loss, and accuracy or the metrics used instead."""
     return [key.removeprefix("test/") for key in metrics if key.startswith("test/")]

@@ -1,4 +1,4 @@
-"""What a run leaves when its steps are over: exact metrics of the final weights, predictions, pictures' numbers."""
+"""The results of a run after its last step: metrics of the final weights, predictions, numbers for the pictures."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dlexp.training.session import Session
 if TYPE_CHECKING:
     from torch import Tensor
 
-WORST = 16  # images that are kept of those taken for something else
+WORST = 16  # misclassified images that are kept
 
 
 def write_results(session: Session, stop: Callable[[], bool], *, finished: bool) -> None:
-    """Evaluate the final weights on every split; write result.json and predictions.csv, of classes their confusion.
+    """Evaluate the final weights on every split; write result.json, predictions.csv and, for classes, their confusion.
 
-    Writes nothing where `stop` says so before all is evaluated.
+    Writes nothing if `stop` returns True before every split is evaluated.
     """
     job, run, progress = session.job, session.run, session.progress
     session.tables.flush(METRICS)
@@ -43,8 +43,8 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
         for name, value in figures.items():
             if not math.isfinite(value):
                 raise JobError(
-                    f"The last step's weights give no finite {split}/{name}, but {value}: a smaller optimizer.lr, or "
-                    "inputs of another scale (dataset.normalization), may help."
+                    f"The last step's weights give {split}/{name} = {value}, which is not finite: a smaller "
+                    "optimizer.lr, or inputs of another scale (dataset.normalization), may help."
                 )
     write = _write_classes if job.source.class_names else _write_values
     figures = write(run, job, outputs["test"])
@@ -71,7 +71,7 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: on CUDA what its tensors took at most, on the CPU the process's largest resident size."""
+    """Return bytes: on CUDA the peak of allocated tensors, on the CPU the process's largest resident size."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
@@ -93,7 +93,7 @@ def _write_classes(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, An
 
 
 def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, ...]]) -> None:
-    """The images taken for something else with most confidence, side by side, and what they were taken for."""
+    """Write the images misclassified with most confidence, side by side, and a table of their predictions."""
     if not predictions:
         return
     images = job.batches.images("test", torch.tensor([index for index, *_ in predictions], device=job.device))
@@ -105,7 +105,7 @@ def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, .
 
 
 def _write_values(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
-    """Write predictions beside targets, one column each; outputs that have no target are only numbered."""
+    """Write predictions beside targets, one column each; number the outputs if they have no targets."""
     names, targets, outputs = job.source.value_names, job.batches.targets("test"), outputs.flatten(1)
     guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
     both = zip(targets.tolist(), outputs.tolist(), strict=True)
@@ -115,11 +115,11 @@ def _write_values(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any
 
 
 def _best(rows: Sequence[Mapping[str, float]], metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
-    """The best value that each metric had, and when: a description; `selected` is the honest choice."""
+    """Return each metric's best value and its epoch. They only describe the run; choose models by `selected`."""
     best: dict[str, dict[str, Any]] = {}
     for column in rows[0] if rows else ():
         split, _, name = column.partition("/")
-        finite = [row for row in rows if math.isfinite(row[column])]  # nothing is less than NaN, or more
+        finite = [row for row in rows if math.isfinite(row[column])]  # comparisons with NaN are always false
         if (name == "loss" or name in metrics) and finite:
             choose = max if name in metrics and metrics[name].higher_is_better else min
             row = choose(finite, key=lambda row: row[column])
@@ -128,7 +128,7 @@ def _best(rows: Sequence[Mapping[str, float]], metrics: Mapping[str, Metric]) ->
 
 
 def _selected(rows: Sequence[Mapping[str, float]], epoch: int | None, monitor: str) -> dict[str, Any] | None:
-    """The epoch that validation chose (best.pt), and every split's metrics at it; None without a validation split."""
+    """Return the epoch chosen by validation (best.pt) and every split's metrics then; None without validation split."""
     if epoch is None:
         return None
     row = next(row for row in rows if row["epoch"] == epoch)

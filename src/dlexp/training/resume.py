@@ -1,4 +1,4 @@
-"""What may change when a run goes on, and what must not."""
+"""Resuming a run: which settings may change, and which must not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from dlexp.training.job import Job
 
 
 def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
-    """Return the run's own config, without its `stop_at`, changed as `overrides` say.
+    """Return the run's own config, without its `stop_at`, changed by `overrides`.
 
-    Raises UserError for a key that would make it another experiment, or for an end before what is done.
+    Raises UserError for a key that would make it another experiment, or for an end before the epochs already done.
     """
     for override in overrides:
         if not may_change(override.split("=")[0]):
@@ -29,7 +29,7 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     run.read_config()  # raises if it is not as it was written
     config = check(load_config(overrides, file=run.path / "config.yaml"))
     if config.is_demonstration:
-        raise UserError(f"{run.path} demonstrated something, and trained nothing: there is nothing to go on with.")
+        raise UserError(f"{run.path} demonstrated something, and trained nothing: there is nothing to resume.")
     done = run.status().get("epoch", 0)
     for key in ("epochs", "stop_at"):
         value = getattr(config, key)
@@ -39,34 +39,34 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
 
 
 def kept_config(config: Config, run: RunDirectory) -> dict[str, Any]:
-    """Return config.yaml of a run that goes on: its own identity keys, though today's version may have more of them.
+    """Return config.yaml of a resumed run: it keeps its own identity keys, even if this version of dlexp has more.
 
-    So its hash stays the one that environment.json has.
+    So its hash stays equal to the one in environment.json.
     """
     return run.read_config() | {key: value for key, value in config.to_mapping().items() if may_change(key)}
 
 
 def check_provenance(job: Job, run: RunDirectory) -> list[str]:
-    """Return what keeps the rest of a run from being bit-exact (other versions, device, threads), for a warning.
+    """Return the differences (versions, device, threads) that keep a resumed run from being bit-exact, for warnings.
 
-    Raises UserError where the data are others, or where the schedule does not let the number of epochs change.
+    Raises UserError if the data differ, or if the schedule does not let the number of epochs change.
     """
     then, here = run.read_json("environment.json"), environment(job.config, job.device, job.hashes)
     for key in ("data_sha256", "split_sha256"):
         if then.get(key) != here[key]:
-            raise UserError(f"{run.path} was trained on other data than are in data_dir now ({key} differs).")
+            raise UserError(f"{run.path} was trained on other data than those in data_dir now ({key} differs).")
     if then.get("config_sha256") not in config_hashes(run.read_config()):
         raise UserError(f"{run.path}/config.yaml was edited: a run stays the same experiment. Start a new one from it.")
     if then.get("config_sha256") not in config_hashes(kept_config(job.config, run)):
         raise UserError(
-            f"{run.path} was begun by dlexp 0.1.0, whose hash of a run counts what it writes down and its imports too: "
-            "let it go on as it was, or start a new one."
+            f"{run.path} was begun by dlexp 0.1.0, whose hash of a run includes its observation keys and its imports: "
+            "resume it without changing them, or start a new run."
         )
     before = run.read_config().get("epochs")
     if job.config.epochs != before and job.schedule.fixed_length:
         raise FixedLengthError(
-            f"epochs={job.config.epochs}: the run was planned for {before}, and {job.schedule.fixed_length}, so that "
-            "every learning rate so far would have been another."
+            f"epochs={job.config.epochs}: the run was planned for {before}, and {job.schedule.fixed_length}, so "
+            "every learning rate so far would have been different."
         )
     watched = ["torch", "numpy", "processor", "device", "device_name", "threads"]
     if "numerics" in then:  # dlexp 0.1.0 hashed its own files instead

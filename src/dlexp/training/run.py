@@ -1,4 +1,4 @@
-"""A finished or stopped run, as Python sees it."""
+"""A finished or stopped run, as a Python object."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """What a run directory holds, read when asked for."""
+    """The content of a run directory, read on access."""
 
     def __init__(self, path: Path):
-        self.path = path.absolute()  # it stays the same run when the working directory changes
+        self.path = path.absolute()  # the working directory may change
         self.directory = RunDirectory.open(self.path)
 
     def __repr__(self) -> str:
@@ -35,13 +35,13 @@ class Run:
 
     @cached_property
     def config(self) -> Config:
-        """The resolved config. Raises UserError where it is not as it was written."""
+        """The resolved config. Raises UserError if config.yaml was edited or is damaged."""
         self.directory.read_config()
         return load_config([], file=self.path / "config.yaml")
 
     @property
     def status(self) -> dict[str, Any]:
-        """status.json: running, interrupted, stopped, finished or failed, and where."""
+        """status.json: running, interrupted, stopped, finished or failed, and the epoch and step."""
         return self.directory.status()
 
     @property
@@ -58,9 +58,9 @@ class Run:
 
     @unchanged()
     def load_model(self, *, best: bool = False) -> torch.nn.Module:
-        """Return the model in evaluation mode with the last weights, or with those that validation chose.
+        """Return the model in evaluation mode with the last weights, or the best ones by validation.
 
-        Raises UserError where there is no such checkpoint, or none is whole.
+        Raises UserError if there is no such checkpoint, or none is whole.
         """
 
         def check_origin(path: Path, state: dict[str, Any]) -> None:
@@ -69,8 +69,8 @@ class Run:
         if best:
             if not (self.path / "checkpoints" / "best.pt").exists():
                 raise UserError(
-                    f"{self.path} has no best.pt: without a validation split nothing was chosen. "
-                    "dataset.validation_fraction=0.1 makes one."
+                    f"{self.path} has no best.pt: a run without a validation split has no best epoch. "
+                    "dataset.validation_fraction=0.1 makes such a split."
                 )
             state = checkpoint.load(self.path / "checkpoints" / "best.pt")
             check_origin(self.path / "checkpoints" / "best.pt", state)
@@ -85,5 +85,5 @@ class Run:
         try:
             model.load_state_dict(state["model"])
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"The checkpoint in {self.path} is not of this config: {error}") from error
+            raise UserError(f"The checkpoint in {self.path} does not fit this config: {error}") from error
         return model.eval()

@@ -1,4 +1,4 @@
-"""A job under way in its run directory: everything that a checkpoint holds, saved and restored as one."""
+"""A running job in its run directory: the state that a checkpoint holds, saved and restored as one."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NUMBERS = {bool, int, float}
-_GO_ON = "What was saved before is whole: once that is mended, `dlexp resume` goes on from there."
+_GO_ON = "The last checkpoint is whole: once this is mended, `dlexp resume` goes on from it."
 
 
 class Session:
     """The state of a run: starts anew, or from the run directory's newest whole checkpoint."""
 
     def __init__(self, job: Job, run: RunDirectory, hashes: Sequence[str], diagnostics: Sequence[Diagnostic] = ()):
-        """Raise UserError if the checkpoints are damaged, or of no config with one of `hashes`, today's first."""
+        """Raise UserError if the checkpoints are damaged, or their config has none of `hashes` (the current first)."""
         self.job, self.run, self._hashes, self._diagnostics = job, run, hashes, diagnostics
         self.progress = Progress()
         self.totals = EpochTotals(job)
@@ -54,10 +54,10 @@ class Session:
             saved = self._restore(state) if state is not None else {METRICS: 0}
             lengths = {name: saved.get(name, 0) for name in columns} | {METRICS: saved[METRICS]}
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"The checkpoint in {run.path} is not of this config: {error}") from error
+            raise UserError(f"The checkpoint in {run.path} does not fit this config: {error}") from error
         for name in (name for name, length in lengths.items() if length):
             _refuse_other_columns(run.path / name, columns[name])
-        # A table that was not written before begins now; one that is not written any more may be again.
+        # A table that was not written before begins now; one that is no longer written keeps its length for later.
         self.tables = CsvFiles(run, columns, lengths)
         digests = state.get("digests", {}) if state is not None else {}
         self._paused = {name: (length, digests.get(name)) for name, length in saved.items() if name not in columns}
@@ -67,14 +67,14 @@ class Session:
         self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
 
     def save_if_due(self) -> None:
-        """Save where `checkpoint.every_seconds` have gone by; costs 50 ns where not."""
+        """Save if `checkpoint.every_seconds` have passed; otherwise this costs 50 ns."""
         if time.monotonic() >= self._next_save:
             self.save()
 
     def save(self) -> None:
         """Write a checkpoint of everything, the best weights beside it, and the status.
 
-        Raises JobError where not all of it is finite any more: then the last checkpoint stands. OSError as it comes.
+        Raises JobError if a part of it is not finite, and keeps the last checkpoint; OSError if it cannot be written.
         """
         job, progress = self.job, self.progress
         if wrong := next(self._not_finite(), None):
@@ -101,44 +101,44 @@ class Session:
         self._next_save = time.monotonic() + (job.config.checkpoint.every_seconds or float("inf"))
 
     def write(self, table: str, rows: Iterable[Row]) -> None:
-        """Give rows of a table to every sink."""
+        """Write rows of a table to every sink."""
         for row in rows:
             for sink in self.sinks:
                 sink.write(table, row)
 
     def begin_diagnostics(self) -> None:
-        """Let the diagnostics prepare, and write what goes before the rows of a new table."""
+        """Prepare the diagnostics, and write the first rows of each new table."""
         for each in self._diagnostics:
             rows = each.before_training(self.job)
             self.write(each.table, rows if self.tables.is_new(each.table) else ())
 
     def diagnose_step(self, inputs: Tensor, targets: Tensor, stepped: Stepped) -> None:
-        """Let the diagnostics look at the step just made."""
+        """Write the diagnostics' rows about the step just made."""
         moment = Moment(self.job, self.progress, self.totals, inputs, targets, stepped)
         for each in self._diagnostics:
             self.write(each.table, each.after_step(moment))
 
     def diagnose_epoch(self) -> None:
-        """Let the diagnostics look at the epoch whose steps are over."""
+        """Write the diagnostics' rows about the epoch just ended."""
         for each in self._diagnostics:
             self.write(each.table, each.after_epoch(self.job, self.progress.epoch + 1))
 
     def check_finite(self, loss: float) -> None:
-        """Raise JobError, naming epoch and step, where a step's loss is not finite."""
+        """Raise JobError, naming epoch and step, if a step's loss is not finite."""
         if not -float("inf") < loss < float("inf"):
             when = f"in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
             raise JobError(_not_finite(f"The loss became {loss}: it", when, self.run))
 
     def whereabouts(self) -> dict[str, Any]:
-        """Epoch, step and training time, for status.json."""
+        """Return epoch, step and training time, for status.json."""
         progress = self.progress
         return {"epoch": progress.epoch, "step": progress.step, "training_seconds": progress.training_seconds}
 
     @contextmanager
     def recorded(self) -> Iterator[Self]:
-        """Close the tables at the end, and leave a failure's message and traceback in status.json.
+        """Close the tables at the end; after a failure write its message and traceback to status.json.
 
-        Raises JobError for what the machine could not do: the state before it is in the last checkpoint.
+        Raises JobError if the disk, the GPU's memory or PyTorch's determinism failed; the last checkpoint is whole.
         """
         try:
             yield self
@@ -150,7 +150,7 @@ class Session:
             self.tables.abandon()
             for sink in self.sinks[1:]:
                 sink.close()
-            with suppress(OSError):  # where the disk is full there is no room for a status either; `error` tells
+            with suppress(OSError):  # a full disk has no room for a status either; `error` is raised anyway
                 self.run.write_status("failed", **facts)
             if (explained := _explained(error, self.run)) is not None:
                 raise JobError(explained) from error
@@ -169,7 +169,7 @@ class Session:
                     yield f"{what} {name}"
 
     def _check(self, path: Path, state: dict[str, Any]) -> None:
-        """Raise UserError for a checkpoint of something else, or a table that was changed since it was saved."""
+        """Raise UserError for a checkpoint of another experiment, or if a table changed after the checkpoint."""
         checkpoint.check_experiment(path, state, self._hashes)
         for name, length in state["lengths"].items():
             check_head(self.run.path / name, length, state.get("digests", {}).get(name))
@@ -178,7 +178,7 @@ class Session:
         job = self.job
         job.model.load_state_dict(state["model"])
         _refuse_other_kinds(job.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
-        if job.config.optimizer.name in OPTIMIZERS.builders:  # of a user's own, nobody knows the shapes
+        if job.config.optimizer.name in OPTIMIZERS.builders:  # the shapes of a user's own optimizer are unknown
             weights = [weight for group in job.optimizer.param_groups for weight in group["params"]]
             for number, moments in state["optimizer"]["state"].items():
                 if any(m.dim() and m.shape != weights[number].shape for m in moments.values() if torch.is_tensor(m)):
@@ -193,7 +193,7 @@ class Session:
             raise ValueError("its step and its epoch do not fit")
         if (best := state["best_weights"]) is not None:
             if best.keys() != job.model.state_dict().keys():
-                raise ValueError("its best weights are of other names")
+                raise ValueError("its best weights have other names")
             _refuse_other_kinds(dict(job.model.state_dict()), best)
         self.totals.restore(self.progress.position, state)
         self.best_weights = state["best_weights"]
@@ -201,9 +201,9 @@ class Session:
 
 
 def _refuse_other_kinds(expected: Any, found: Any) -> None:
-    """Raise ValueError where a state has numbers or shapes for something else: `load_state_dict` takes anything.
+    """Raise ValueError if a state has other types or shapes than expected: `load_state_dict` accepts anything.
 
-    Other versions of PyTorch may have other keys.
+    Keys may differ, because other versions of PyTorch may have other keys.
     """
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in expected.keys() & found.keys():
@@ -214,16 +214,16 @@ def _refuse_other_kinds(expected: Any, found: Any) -> None:
     elif torch.is_tensor(expected) and (not torch.is_tensor(found) or expected.shape != found.shape):
         raise ValueError("a part of it has another shape")
     elif {type(expected), type(found)} & NUMBERS and not {type(expected), type(found)} <= {*NUMBERS, type(None)}:
-        raise ValueError("a part of it is of another kind")
+        raise ValueError("a part of it has another type")
 
 
 def _refuse_other_columns(path: Path, columns: Sequence[str]) -> None:
-    """Raise UserError if a table that goes on has columns other than those that the config asks for."""
+    """Raise UserError if an existing table has other columns than the config asks for."""
     with path.open(newline="", encoding="utf-8") as file:
         header = next(csv.reader(file), [])
     if header != list(columns):
         raise UserError(
-            f"{path} has the columns {', '.join(header)}: a run goes on with these, not with {', '.join(columns)}."
+            f"{path} has the columns {', '.join(header)}: a resumed run keeps these, not {', '.join(columns)}."
         )
 
 
@@ -236,7 +236,7 @@ def _columns(job: Job, diagnostics: Sequence[Diagnostic]) -> dict[str, Sequence[
 
 
 def _explained(error: BaseException, run: RunDirectory) -> str | None:
-    """Return what a failure that is not the program's own means to the user; None for the others."""
+    """Return a message for the user if the failure has a known cause outside dlexp, otherwise None."""
     if isinstance(error, OSError):
         return f"{run.path} could not be written: {error.strerror}. {_GO_ON}"
     if isinstance(error, torch.OutOfMemoryError):

@@ -1,6 +1,6 @@
-"""Signals that end what is under way, in good order. A second one of them ends it at once.
+"""Signals that stop a job in an orderly way. A second signal ends the process at once.
 
-SIGINT is Ctrl-C's, SIGTERM an operating system's or `kill`'s, SIGUSR1 a batch system's before the time is up.
+Ctrl-C sends SIGINT, the operating system or `kill` SIGTERM, a batch system SIGUSR1 before its time limit.
 """
 
 import os
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class StopRequest:
     """While entered, catches the signals; `signal` is the one that came, or None.
 
-    One that came after the last time that somebody asked is passed on at the end, to whoever would have got it.
+    If a signal comes after the last call, it is sent again at the end, to the previous handler.
     """
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class StopRequest:
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
-        """Whether a signal came."""
+        """Return whether a signal came."""
         self._told = self.signal is not None
         return self._told
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other
+        if threading.current_thread() is threading.main_thread():  # only the main thread may set handlers
             self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
@@ -41,12 +41,12 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            os._exit(128 + number)  # whatever hangs would hang an orderly end too; the last checkpoint is whole
+            os._exit(128 + number)  # a hanging job would hang an orderly end too; the last checkpoint is whole
         self.signal = number
 
 
 class Interruption(StopRequest):
-    """While entered, a signal raises KeyboardInterrupt: where nothing has to be saved, but files to be put away."""
+    """While entered, a signal raises KeyboardInterrupt: for work that saves nothing but cleans up its files."""
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         super()._handle(number, frame)

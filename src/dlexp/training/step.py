@@ -1,4 +1,4 @@
-"""The step: forward pass, loss and backward pass of one batch. Which one is chosen when the job is built."""
+"""The step: forward pass, loss and backward pass of one batch. `build` chooses its kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stepped(NamedTuple):
-    """What a step computed: the batch's outputs (B, …) and its scalars. Every weight's `grad` is set then."""
+    """The results of a step: the batch's outputs (B, …) and scalars. Every weight's `grad` is set by then."""
 
     outputs: Tensor
     loss: Tensor
@@ -25,7 +25,7 @@ class Stepped(NamedTuple):
     objective: Tensor  # loss + penalty
 
 
-Step: TypeAlias = "Callable[[Tensor, Tensor], Stepped]"  # of a batch's inputs and targets
+Step: TypeAlias = "Callable[[Tensor, Tensor], Stepped]"  # takes a batch's inputs and targets
 
 
 def autograd(
@@ -36,7 +36,7 @@ def autograd(
     weights: Sequence[Tensor],
     autocast: AbstractContextManager[object],
 ) -> Step:
-    """Return the step whose gradients come from PyTorch's autograd; `penalty` is on `weights`."""
+    """Return a step that computes gradients by PyTorch's autograd; `penalty` is a function of `weights`."""
 
     def step(inputs: Tensor, targets: Tensor) -> Stepped:
         with autocast:
@@ -52,7 +52,7 @@ def autograd(
 
 
 def by_hand(model: ByHand, optimizer: optim.Optimizer, loss: Loss) -> Step:
-    """Return the step whose gradients come from formulas (see `models.by_hand`), without autograd."""
+    """Return a step that computes gradients by formulas (see `models.by_hand`), without autograd."""
 
     def step(inputs: Tensor, targets: Tensor) -> Stepped:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Diagnostics: tables of what happens inside a run, one file each, and the table that names them."""
+"""Diagnostics: each writes one table about the inside of a run. `DIAGNOSTICS` registers them by name."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -20,7 +20,7 @@ DIAGNOSTICS: Registry[Diagnostic] = Registry(
 
 
 def chosen(config: Config) -> list[Any]:
-    """Return the diagnostics that a config asks for, by keys of their own or in its list `diagnostics`."""
+    """Return the diagnostics that a config asks for, by their own keys or in its list `diagnostics`."""
     asked_for: dict[str, Any] = {
         "steps": config.log_every_n_steps,
         "evaluations": config.evaluate_every_n_steps,
@@ -33,14 +33,14 @@ def chosen(config: Config) -> list[Any]:
 
 
 def build(config: Config, imports: Sequence[ModuleType] = ()) -> list[Diagnostic]:
-    """Return the diagnostics that a config asks for. Raises UserError if two write the same table."""
+    """Build the diagnostics that a config asks for. Raises UserError if two write the same table."""
     found: dict[str, Diagnostic] = {}
     for choice in chosen(config):
         bound = DIAGNOSTICS.bind_choice(choice, imports)
         diagnostic = DIAGNOSTICS.build(bound, imports)
         if not isinstance(diagnostic, Diagnostic):
-            raise UserError(f"diagnostics=[{bound.name}]: {bound.name}() returns no Diagnostic, but {diagnostic!r}.")
+            raise UserError(f"diagnostics=[{bound.name}]: {bound.name}() returns {diagnostic!r}, not a Diagnostic.")
         if diagnostic.table in found:
-            raise UserError(f"diagnostics=[{bound.name}]: another one writes {diagnostic.table} already.")
+            raise UserError(f"diagnostics=[{bound.name}]: another diagnostic already writes {diagnostic.table}.")
         found[diagnostic.table] = diagnostic
     return list(found.values())

@@ -1,4 +1,4 @@
-"""What a diagnostic is: it looks at a run at certain moments, and returns rows of a table of its own."""
+"""The base class of diagnostics: a diagnostic observes a run and returns rows of its own table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Moment:
-    """What a diagnostic sees after a step: the job, how far it is, and the step's batch."""
+    """The state after a step, for a diagnostic: the job, its progress, and the step's batch."""
 
     job: Job
     progress: Progress
@@ -30,12 +30,12 @@ class Moment:
 
     @property
     def place(self) -> dict[str, int]:
-        """The step and the epoch that a row is of, both counted from 1."""
+        """The step and the epoch of a row, both counted from 1."""
         return {"step": self.progress.step, "epoch": self.progress.epoch + 1}
 
 
 class Diagnostic:
-    """Writes `table`, a CSV file in the run directory. Subclasses say its columns and when they look.
+    """Writes `table`, a CSV file in the run directory. Subclasses define its columns and its rows.
 
     A diagnostic must not change the run: it draws no random numbers and leaves the model in training mode.
     """
@@ -47,11 +47,11 @@ class Diagnostic:
         raise NotImplementedError
 
     def before_training(self, job: Job) -> Iterable[Row]:
-        """Return rows that go before all others, written if the table is new. Hooks are put in place here."""
+        """Return the first rows, which are written if the table is new. Register hooks here."""
         return ()
 
     def after_step(self, moment: Moment) -> Iterable[Row]:
-        """Return rows about the step just made; gradients are still those that it used."""
+        """Return rows about the step just made; the gradients are still those of this step."""
         return ()
 
     def after_epoch(self, job: Job, epoch: int) -> Iterable[Row]:

@@ -1,4 +1,4 @@
-"""evaluations.csv: how the held-out splits stand amid the epochs."""
+"""evaluations.csv: the metrics of the held-out splits between the ends of epochs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,7 +22,7 @@ class _Evaluations(Diagnostic):
     def after_step(self, moment: Moment) -> Iterable[Row]:
         if moment.progress.step % self._every:
             return
-        metrics = evaluate_held_out(moment.job, lambda: False)  # a signal waits for it, or the row would be lost
+        metrics = evaluate_held_out(moment.job, lambda: False)  # without `stop`: a signal must not lose the row
         moment.job.model.train()
         yield {**moment.place, **metrics}
 

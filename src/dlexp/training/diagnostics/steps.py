@@ -1,4 +1,4 @@
-"""steps.csv: how each nth step's batch did."""
+"""steps.csv: the metrics of each nth step's batch."""
 
 from collections.abc import Iterable, Sequence
 

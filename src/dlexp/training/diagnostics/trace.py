@@ -1,4 +1,4 @@
-"""trace.csv: what each of the first steps does, number by number, for nets small enough to be worked by hand."""
+"""trace.csv: every number of the first steps, for nets small enough to compute by hand."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class _Trace(Diagnostic):
 
     def _hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
-            if module.training:  # an evaluation is no step
+            if module.training:  # evaluations are not traced
                 self._activations[name] = output.detach()
 
         return keep
 
 
 def trace(steps: Count = 1) -> Diagnostic:
-    """Write every input, activation, gradient and parameter of the first `steps` steps, a row a number."""
+    """Write every input, activation, gradient and parameter of the first `steps` steps, one number a row."""
     return _Trace(steps)
 
 

@@ -1,4 +1,4 @@
-"""units.csv: the dead and the saturated units of each activation."""
+"""units.csv: the shares of dead units and saturated values of each activation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dlexp.training.job import Job
 if TYPE_CHECKING:
     from torch import Tensor
 
-SAMPLES = 256  # of train, that the units are looked at with
-FLAT = 0.05  # of its largest slope: where an activation counts as saturated; tanh beyond ±2.18, sigmoid beyond ±4.36
+SAMPLES = 256  # of train, on which the units are measured
+FLAT = 0.05  # share of the largest slope at or below which a value is saturated: tanh beyond ±2.18, sigmoid ±4.36
 KINDS = {layer.path.rpartition(".")[2] for name, layer in ACTIVATIONS.items() if name != "identity"}
 
 
@@ -43,14 +43,14 @@ class _Units(Diagnostic):
 def units() -> Diagnostic:
     """Write each activation's shares of dead units and of saturated values after each epoch, on train's first samples.
 
-    A unit (of images: a channel) is dead if it gives 0 for every sample. A value is saturated if its slope is at most
-    5 % of the activation's largest: of ReLU, if it is off.
+    A unit (for images, a channel) is dead if it gives 0 for every sample. A value is saturated if the slope there is
+    at most 5 % of the activation's largest slope; for ReLU, if it is off.
     """
     return _Units()
 
 
 def _inputs_of_activations(job: Job) -> list[tuple[str, nn.Module, Tensor]]:
-    """Return each activation of the model with its name and what reaches it of the first samples of train."""
+    """Return each activation of the model with its name and its inputs for the first samples of train."""
     inputs, _ = next(job.batches.serve("train", SAMPLES))
     seen: list[tuple[str, nn.Module, Tensor]] = []
 

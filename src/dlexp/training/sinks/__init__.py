@@ -1,4 +1,4 @@
-"""Sinks: where the rows of a run's tables go. The CSV files come first, and resume trusts them alone."""
+"""Sinks take the rows of a run's tables. The CSV files come first, and resume reads only them."""
 
 from dlexp.config.registry import Registry
 from dlexp.training.sinks.json_lines import json_lines

@@ -7,7 +7,7 @@ from dlexp.training.sinks.sink import Sink
 
 
 class CsvFiles(Sink):
-    """One growing file a table; `columns` and `lengths`, in bytes, are by the tables' names."""
+    """One growing file for each table; `columns` and `lengths` (in bytes) map from the tables' names."""
 
     def __init__(self, run: RunDirectory, columns: Mapping[str, Sequence[str]], lengths: Mapping[str, int]):
         self._tables = {name: run.table(name, columns[name], lengths.get(name, 0)) for name in columns}
@@ -17,15 +17,15 @@ class CsvFiles(Sink):
         return self._tables[table].is_new
 
     def write(self, table: str, row: Mapping[str, object]) -> None:
-        """Append the table's columns of a row."""
+        """Append a row to the table; keys that are not its columns are left out."""
         self._tables[table].append(row)
 
     def flush(self, table: str) -> None:
-        """Let readers of the file see the rows so far."""
+        """Flush the rows so far to the file, so that readers see them."""
         self._tables[table].flush()
 
     def sync(self) -> dict[str, tuple[int, str]]:
-        """Bring every row to the disk; return each table's length in bytes and its SHA-256."""
+        """Sync every row to the disk; return each table's length in bytes and its SHA-256."""
         return {name: table.sync() for name, table in self._tables.items()}
 
     def close(self) -> None:
@@ -34,6 +34,6 @@ class CsvFiles(Sink):
             table.close()
 
     def abandon(self) -> None:
-        """Close after a failure, when what is buffered may not be writable: the last `sync` is what counts."""
+        """Close after a failure, when buffered rows may not be writable; only rows up to the last `sync` count."""
         for table in self._tables.values():
             table.abandon()

@@ -20,5 +20,5 @@ class _JsonLines(Sink):
 
 
 def json_lines(*, run_path: Path) -> Sink:
-    """Append each row to rows.jsonl in the run directory, under its columns' names and with its `table`."""
+    """Append each row to rows.jsonl in the run directory as an object of its columns and its `table`."""
     return _JsonLines(run_path / "rows.jsonl")

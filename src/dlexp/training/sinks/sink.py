@@ -1,14 +1,14 @@
-"""What a sink is: it takes the rows of a run's tables as they are written."""
+"""The base class of sinks: a sink takes the rows of a run's tables as they are written."""
 
 from collections.abc import Mapping
 
 
 class Sink:
-    """Takes rows; a run that goes on again opens its sinks anew, and may give rows that they had before."""
+    """Takes rows. A resumed run opens its sinks again, and may repeat rows that they already have."""
 
     def write(self, table: str, row: Mapping[str, object]) -> None:
-        """Take one row of a table (`metrics.csv`, `gradients.csv` …), by its columns."""
+        """Take one row of a table (for example `metrics.csv`), a mapping from its columns."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Bring everything out; called once, also after a failure."""
+        """Flush and close; called once, also after a failure."""
