@@ -66,7 +66,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "early_stopping.monitor=test/loss": "would choose a model by its test results",
     "dataset.test_to_train_ratio=null": "nobody published a split",
     "dataset.train_size=1000": "there are only 125 samples",
-    "dataset.validation_fraction=0.01": "cannot be: ",
+    "dataset.validation_fraction=0.01": "is impossible: ",
     "dataset.normalization=given": "dataset.mean is not set",
     "dataset.mean=1": "is used with dataset.normalization=given only",
     "loss=nll": "end the model in log_softmax, or take loss=cross_entropy",

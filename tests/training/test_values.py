@@ -90,7 +90,7 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
         (["dataset=inline", "dataset.targets=[0,1,2,0]"], "dataset.targets: 2 is not in class_names"),
         (["dataset=inline", "dataset.inputs=[[1,2],[3]]"], "dataset.inputs must be numbers, in lists of equal lengths"),
         (["dataset=inline", "dataset.inputs=[1,2,3,4]"], "dataset.inputs must be a list of samples"),
-        (["dataset=inline", "dataset.test_inputs=[[1]]", "dataset.test_targets=[0]"], "shaped as those of train"),
+        (["dataset=inline", "dataset.test_inputs=[[1]]", "dataset.test_targets=[0]"], "the shapes of those of train"),
         (["dataset=linear_map", "dataset.rank=9", "loss=mse"], "dataset.rank=9"),
         (
             ["dataset=breast_cancer", "loss=binary_cross_entropy", "model=layers", "model.layers=[{linear: 2}]"],
