@@ -83,7 +83,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "model.init={weight:{explicit:[[[1]]]}}": "layer 0 have shape (1, 1), the layer has (16, 4)",
     "batch_size=31 model.batch_norm=true": "makes a batch of one of 125 samples",
     "optimizer=sgd optimizer.nesterov=true": "needs optimizer.momentum above 0",
-    "epochs=1,2": "that is a sweep, `dlexp train -m`",
+    "epochs=1,2": "run a sweep of them with `dlexp train -m`",
     "epochs=[": "is not of the form key=value",
     "epochs": "is not of the form key=value",
     "hydra.run.dir=x": "settings of Hydra itself cannot be changed",

@@ -1,4 +1,4 @@
-"""The config of a run: typed, frozen dataclasses. Nothing below this module sees a DictConfig."""
+"""The config of a run: typed, frozen dataclasses. Only `composition` handles a DictConfig."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from dlexp.config.composition import compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
 from dlexp.storage.untrusted import refuse_foreign_code
 
-# What may change when a run goes on: where and how far it runs, not what it is.
+# The keys that may change when a run is resumed: where and how long it runs, not what it computes.
 CHANGEABLE = (
     "epochs",
     "stop_at",
@@ -32,10 +32,10 @@ COMPONENTS: dict[str, type[Component]] = {
 
 
 def _inside_output_dir(name: str) -> None:
-    part = r"(?!\.)[\w.=+,@ -]+"  # what begins with a dot is dlexp's own, .jobs say
+    part = r"(?!\.)[\w.=+,@ -]+"  # names that begin with a dot are dlexp's own, for example .jobs
     if not re.fullmatch(f"{part}(/{part})*", name) or len(name.encode()) > 200:
         raise ValueError(
-            "must be a relative path of letters, digits and any of . _ - = + , @, no part with a dot first"
+            "must be a relative path of letters, digits and any of . _ - = + , @; no part may begin with a dot"
         )
 
 
@@ -47,11 +47,11 @@ def _device(name: str) -> None:
 def _honest_monitor(name: str) -> None:
     if name.startswith("test/"):
         raise ValueError(
-            "would choose a model by its test results, which then mean nothing; take validation/loss or "
+            "would choose a model by its test results, which makes them meaningless; take validation/loss or "
             "validation/accuracy, with dataset.validation_fraction=0.1"
         )
     if not name.startswith("validation/"):
-        raise ValueError("must be validation/loss or validation/ and one of `metrics`, as validation/accuracy")
+        raise ValueError("must be validation/loss or validation/ and one of `metrics`, such as validation/accuracy")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How often a run is saved besides at its end: by time, by epochs, or both (null: never)."""
+    """How often a run is saved before its end: by time, by epochs, or both (null: never)."""
 
     every_seconds: Positive | None
     every_epochs: Count | None
@@ -72,7 +72,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a run; `conf/config.yaml` holds the defaults and says what each key means."""
+    """All settings of a run; `conf/config.yaml` holds the defaults and explains each key."""
 
     dataset: Dataset
     model: Component
@@ -109,7 +109,7 @@ class Config:
 
     @property
     def is_demonstration(self) -> bool:
-        """Whether something is to be proved, and nothing trained."""
+        """Whether the config chooses a demonstration, and trains nothing."""
         return self.demonstration.name != "none"
 
     def to_mapping(self) -> dict[str, Any]:
@@ -118,10 +118,10 @@ class Config:
 
 
 def load_config(overrides: Sequence[str], *, file: Path | None = None) -> Config:
-    """Compose the config that `overrides` (Hydra's grammar) ask for, from the groups or from a saved `file`.
+    """Compose the config that `overrides` (Hydra's grammar) choose, from the groups or from a saved `file`.
 
     The groups are dlexp's own and those in `./conf`. Options of components are not checked here: `build.check` does.
-    Raises UserError naming the key that is wrong, and what it may have been meant to be.
+    Raises UserError naming the wrong key, and the nearest right ones.
     """
     composed = compose(overrides) if file is None else overridden(file, overrides)
     if file is not None and not any(each.startswith("imports=") for each in overrides):

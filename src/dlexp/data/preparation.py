@@ -71,8 +71,8 @@ def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()
         published = {k: Samples(x, (t == positive).astype(np.int64)) for k, (x, t) in published.items()}
     if source.test_is_train and preparation.test_to_train_ratio is not None:
         raise UserError(
-            f"dataset.test_to_train_ratio={preparation.test_to_train_ratio:g}: these samples are train and "
-            "test already. Set it to null; dataset.test_inputs gives other test samples."
+            f"dataset.test_to_train_ratio={preparation.test_to_train_ratio:g}: train and test have the "
+            "same samples. Set it to null; dataset.test_inputs gives other test samples."
         )
     splits, indices = split(published, preparation)
     digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())

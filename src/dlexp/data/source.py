@@ -58,9 +58,7 @@ def verified(dataset: str, splits: Splits, source: Source) -> dict[str, Samples]
     for split, (inputs, targets) in splits.items():
         where = f"dataset={dataset}: the {split} split's"
         if not len(inputs) or len(targets) != len(inputs):
-            raise UserError(
-                f"{where} inputs are {len(inputs)}, its targets {len(targets)}: give one target for each input."
-            )
+            raise UserError(f"{where} inputs are {len(inputs)}, its targets {len(targets)}: give one for each.")
         if inputs.shape[1:] != shape or not (inputs.dtype == np.uint8 if images else inputs.dtype.kind in "fiub"):
             wanted = f"{'bytes' if images else 'numbers'} of shape {shape}"
             raise UserError(f"{where} inputs are {inputs.dtype}{inputs.shape[1:]} each, not {wanted}.")

@@ -1,4 +1,4 @@
-"""Demonstrates something with numbers, and leaves a run directory with the two sides of each statement."""
+"""Demonstrate statements with numbers, and write the two sides of each into a run directory."""
 
 import sys
 from pathlib import Path
@@ -14,11 +14,11 @@ from dlexp.runs.provenance import config_sha256, origin
 def demonstrate(config: Config) -> RunDirectory:
     """Compute both sides of a checked config's statements; write demonstration.csv, result.json, trajectories.csv.
 
-    Raises JobError, after everything is written, where sides differ by more than rounding.
+    Raises JobError, after everything is written, if sides differ by more than rounding.
     """
     imports = import_modules(config.imports)
     demonstration = DEMONSTRATIONS.build(config.demonstration, imports)
-    assert demonstration is not None, "the caller has looked"
+    assert demonstration is not None, "the caller checks this"
     differences = [pair.difference for pair in demonstration.sides]  # before a directory is made
     run = RunDirectory.create(Path(config.output_dir), config.name)
     with run.locked():
