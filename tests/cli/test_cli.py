@@ -239,6 +239,6 @@ def test_a_run_imports_what_is_the_user_s_own_and_nothing_it_brings(
     monkeypatch.syspath_prepend(path.parent.absolute())
     code = main(["resume", str(run)])
     assert code == (0 if how == "own" else 2)
-    assert how == "own" or "which is no module of yours" in capsys.readouterr().err
+    assert how == "own" or "which is not your module" in capsys.readouterr().err
     if how == "installed":
         assert main(["resume", str(run), "imports=[mine]"]) == 0

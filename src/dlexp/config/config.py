@@ -1,4 +1,4 @@
-"""The config of a run: typed, frozen dataclasses. Only `composition` handles a DictConfig."""
+"""The config of a run: typed, frozen dataclasses instead of a DictConfig."""
 
 import dataclasses
 import re
