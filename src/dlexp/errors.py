@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-QUOTED = 200  # characters of what was typed, in a message
+QUOTED = 200  # characters of the user's input that a message quotes
 
 
 class DlexpError(Exception):
-    """What went wrong, in one message for the user; `exit_code` is the process's."""
+    """An error with one message for the user; `exit_code` is the process's."""
 
     exit_code = 1
 
@@ -23,17 +23,17 @@ class FixedLengthError(UserError):
 
 
 class JobError(DlexpError):
-    """A job that was rightly started could not go on (no room on the disk, a loss that is not a number)."""
+    """A job with valid input could not continue (for example no room on the disk, or a loss that is not a number)."""
 
 
 def one_line(text: str) -> str:
-    """Return a text as a message can quote it: in one line, and not all of it where it is long."""
+    """Return a text as a message can quote it: in one line, cut off if it is long."""
     text = " ".join(text.split())
     return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return ' Did you mean …?' for the known words nearest to `word`, each after `prefix`, or all of them, or ''."""
+    """Return ' Did you mean …?' with the known words nearest to `word`, else all, or ''; put `prefix` before each."""
     known = sorted(known)
     matches = get_close_matches(word, known, n=3, cutoff=0.6)
     if matches:

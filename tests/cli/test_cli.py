@@ -34,7 +34,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "imports=['']": "not the name of a module",
     "model=layers model.layers=[flatten,{output:3}]": "output takes no arguments",
     "model.batch_norm=true batch_size=1": "batch norm cannot compute the variance of one",
-    "scheduler=one_cycle batch_size=full epochs=10 scheduler.pct_start=0.1": "leaves none for lr to rise in",
+    "scheduler=one_cycle batch_size=full epochs=10 scheduler.pct_start=0.1": "lr has no step to rise in",
     "optimizer=adagrad optimizer.initial_accumulator_value=1e300": "must be within ±3.4e+38",
     "-m --config x": "cannot start from --config",
     "-m seed=interval(1,2)": "cannot be swept",
@@ -66,11 +66,11 @@ MISTAKES = {  # arguments of train: what the message must hold
     "early_stopping.monitor=test/loss": "would choose a model by its test results",
     "dataset.test_to_train_ratio=null": "nobody published a split",
     "dataset.train_size=1000": "there are only 125 samples",
-    "dataset.validation_fraction=0.01": "cannot be: ",
+    "dataset.validation_fraction=0.01": "is impossible: ",
     "dataset.normalization=given": "dataset.mean is not set",
     "dataset.mean=1": "is used with dataset.normalization=given only",
     "loss=nll": "end the model in log_softmax, or take loss=cross_entropy",
-    "model=cifar_cnn dataset=iris": "it wants images",
+    "model=cifar_cnn dataset=iris": "it needs images",
     "model=mnist_cnn dataset=digits loss=cross_entropy": "take loss=nll, or drop log_softmax",
     "model=layers model.layers=[flatten,output,softmax]": "drop the softmax",
     "model=layers model.layers=[{linear:5}]": "the dataset has 3 classes",
@@ -83,7 +83,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "model.init={weight:{explicit:[[[1]]]}}": "layer 0 have shape (1, 1), the layer has (16, 4)",
     "batch_size=31 model.batch_norm=true": "leaves a batch of one sample of 125",
     "optimizer=sgd optimizer.nesterov=true": "needs optimizer.momentum above 0",
-    "epochs=1,2": "that is a sweep, `dlexp train -m`",
+    "epochs=1,2": "run a sweep of them with `dlexp train -m`",
     "epochs=[": "is not of the form key=value",
     "epochs": "is not of the form key=value",
     "hydra.run.dir=x": "settings of Hydra itself cannot be changed",
@@ -239,6 +239,6 @@ def test_a_run_imports_the_user_s_own_modules_and_none_beside_its_config(
     monkeypatch.syspath_prepend(path.parent.absolute())
     code = main(["resume", str(run)])
     assert code == (0 if how == "own" else 2)
-    assert how == "own" or "which is no module of yours" in capsys.readouterr().err
+    assert how == "own" or "which is not your module" in capsys.readouterr().err
     if how == "installed":
         assert main(["resume", str(run), "imports=[mine]"]) == 0

@@ -1,4 +1,4 @@
-"""Components of a config: typed, and written as one flat mapping for each group."""
+"""Components of a config are typed, and each group is written as one flat mapping."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from dlexp.runs.directory import RunDirectory
 from dlexp.training.build import check
 
 
-def test_a_config_comes_back_from_what_is_written_of_it() -> None:
+def test_a_written_config_is_read_back_unchanged() -> None:
     config = check(load_config(["dataset=linear_map", "dataset.mean=0.5", "optimizer=sgd", "model.hidden_sizes=[3,4]"]))
     run = RunDirectory.create(Path("outputs"), "a")
     run.write_config(config.to_mapping())
     assert check(load_config([], file=run.path / "config.yaml")) == config
 
 
-def test_a_dataset_s_own_options_and_its_preparation_lie_side_by_side() -> None:
+def test_a_dataset_is_written_with_its_own_options_and_its_preparation_in_one_mapping() -> None:
     dataset = Dataset.of({"name": "noise", "classes": 3, "split_seed": 7}, "dataset")
     assert dataset == Dataset("noise", {"classes": 3}, Preparation(split_seed=7))
     assert dataset.to_mapping().items() >= {"name": "noise", "classes": 3, "split_seed": 7, "train_size": None}.items()

@@ -1,4 +1,4 @@
-"""Every experiment of the course runs: a few steps on a few samples, so that none can rot."""
+"""Every experiment of the course runs a few steps on a few samples, and states its sources."""
 
 import pytest
 
@@ -13,7 +13,7 @@ EXPERIMENTS = options("experiment")
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_it_runs(name: str, request: pytest.FixtureRequest) -> None:
+def test_every_experiment_runs(name: str, request: pytest.FixtureRequest) -> None:
     for job in expand([f"experiment={name}"]):
         config = check(load_config(job))
     small = [f"epochs={min(config.epochs, 1)}", "stop_at=null"]
@@ -29,7 +29,7 @@ def test_it_runs(name: str, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_it_says_what_it_is(name: str) -> None:
+def test_every_experiment_states_its_exercise_and_choices(name: str) -> None:
     lines = EXPERIMENTS[name].read_text().splitlines()
     assert lines[0] == "# @package _global_"
     comment = " ".join(line.lstrip("# ") for line in lines[1:] if line.startswith("#"))

@@ -1,4 +1,4 @@
-"""Registries: a name finds its builder, whose signature is the schema of its options."""
+"""Registries find a builder by its name, and its signature is the schema of its options."""
 
 import sys
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def module(name: str, **content: object) -> ModuleType:
     return made
 
 
-def test_a_name_is_found_among_ours_first_then_in_imports_in_order() -> None:
+def test_a_name_is_looked_up_in_dlexp_first_then_in_imports_in_order() -> None:
     def theirs() -> None: ...
 
     def others() -> None: ...
@@ -99,12 +99,12 @@ def test_a_choice_is_a_name_or_a_name_with_its_arguments(choice: object, bound: 
         (7, "shape: 7 is neither a name"),
     ],
 )
-def test_a_choice_that_is_neither_is_refused(choice: object, message: str) -> None:
+def test_a_choice_of_another_form_is_refused(choice: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         SHAPES.bind_choice(choice)
 
 
-def test_a_builder_gets_those_facts_that_it_names_and_no_others() -> None:
+def test_a_builder_gets_only_the_facts_that_it_names() -> None:
     chosen = SHAPES.bind(Component("box", {"side": 2}))
     assert SHAPES.build(chosen, classes=10, device="cpu") == {"side": 2.0, "colour": "red", "classes": 10}
     assert SHAPES.build(Component("dot"), classes=10) == "dot"
@@ -133,12 +133,14 @@ def test_a_module_is_imported_from_the_working_directory(forgotten: Callable[[st
         ("not_there", "no module not_there in .* or installed"),
     ],
 )
-def test_what_is_no_module_of_the_user_s_is_refused(name: str, message: str, forgotten: Callable[[str], None]) -> None:
+def test_a_name_that_is_not_a_user_s_module_is_refused(
+    name: str, message: str, forgotten: Callable[[str], None]
+) -> None:
     with pytest.raises(UserError, match=message):
         import_modules([name])
 
 
-def test_an_error_inside_a_module_is_its_own(forgotten: Callable[[str], None]) -> None:
+def test_an_error_inside_a_user_s_module_is_not_hidden(forgotten: Callable[[str], None]) -> None:
     Path("broken_of_mine.py").write_text("import not_there_either")
     with pytest.raises(ModuleNotFoundError, match="not_there_either"):
         import_modules(["broken_of_mine"])

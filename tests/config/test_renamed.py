@@ -1,4 +1,4 @@
-"""Keys that had another name: what is typed is answered with today's, what is saved is read as it."""
+"""Renamed keys: a typed old name is refused with the new one, and a saved old name is read as the new one."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def as_0_1_0_wrote_it(run: RunDirectory) -> None:
         (["train", "experiment=key"], "key.yaml: identity is now called demonstration: demonstration"),
     ],
 )
-def test_a_former_name_is_answered_with_the_new_one(
+def test_a_former_name_is_refused_with_the_new_one(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiments = tmp_path / "conf" / "experiment"
@@ -52,7 +52,7 @@ def test_a_demonstration_of_an_earlier_version_is_read(capsys: pytest.CaptureFix
     assert "demonstration" in max(Path("outputs").rglob("config.yaml")).read_text()
 
 
-def test_a_former_name_is_no_difference() -> None:
+def test_a_renamed_key_is_not_a_difference_between_runs() -> None:
     old, new = train("epochs=1"), train("epochs=1")
     as_0_1_0_wrote_it(old)
     assert "config" not in difference(old, new)

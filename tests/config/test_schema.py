@@ -1,4 +1,4 @@
-"""The schema: each kind of annotation takes what it means, and says what it wants instead."""
+"""The schema: each annotation accepts its values, and refuses others with a message that states what it needs."""
 
 import math
 from collections.abc import Mapping
@@ -93,13 +93,15 @@ def test_a_value_of_the_annotated_type_is_taken(annotation: Any, value: object, 
         (int, "x" * 999, f"key={'x' * 199}… must be an integer."),
     ],
 )
-def test_a_value_of_another_type_is_named_with_what_is_wanted(annotation: Any, value: object, message: str) -> None:
+def test_the_message_about_a_wrong_value_names_it_and_the_type_needed(
+    annotation: Any, value: object, message: str
+) -> None:
     with pytest.raises(UserError) as refused:
         check(annotation, value, "key")
     assert str(refused.value) == message
 
 
-def test_an_integer_that_python_does_not_write_is_told_by_its_size() -> None:
+def test_an_integer_too_long_to_print_is_named_by_its_size() -> None:
     with pytest.raises(UserError, match=r"^key=an integer of 100000 bits: must be at most 9\.22337e\+18\.$"):
         check(Count, 1 << 99_999, "key")
 
@@ -117,7 +119,7 @@ def test_an_integer_that_python_does_not_write_is_told_by_its_size() -> None:
         (Annotated[int, Interval(2, 4, without_low=True, without_high=True)], [3], [2, 4]),
     ],
 )
-def test_intervals_have_the_ends_that_they_say(annotation: Any, inside: list, outside: list) -> None:
+def test_intervals_include_and_exclude_their_ends(annotation: Any, inside: list, outside: list) -> None:
     for value in inside:
         assert check(annotation, value, "key") == value
     for value in outside:
@@ -125,7 +127,7 @@ def test_intervals_have_the_ends_that_they_say(annotation: Any, inside: list, ou
             check(annotation, value, "key")
 
 
-def test_a_signature_is_bound_with_its_defaults_but_for_the_facts_of_the_run() -> None:
+def test_a_signature_is_bound_with_its_defaults_but_without_the_facts_of_the_run() -> None:
     def builder(lr: float, betas: tuple[float, float] = (0.9, 0.99), free=None, *, classes: int = 0) -> None: ...  # type: ignore[no-untyped-def]
 
     assert list(configurable(builder)) == ["lr", "betas", "free"]
@@ -136,7 +138,7 @@ def test_a_signature_is_bound_with_its_defaults_but_for_the_facts_of_the_run() -
             bind(builder, options, "o.")
 
 
-def test_annotations_that_are_text_are_read_in_their_module() -> None:
+def test_annotations_given_as_text_are_evaluated_in_their_module() -> None:
     scope: dict[str, Any] = {}
     exec("from __future__ import annotations\nWide = int\ndef builder(width: Wide): ...", scope)
     assert bind(scope["builder"], {"width": 3}, "") == {"width": 3}
@@ -153,6 +155,6 @@ def test_a_choice_is_split_into_name_and_arguments(choice: object, split: tuple)
 
 
 @pytest.mark.parametrize("choice", [3, None, [], {}, {"a": 1, "b": 2}])
-def test_what_is_no_choice_is_refused(choice: object) -> None:
+def test_a_value_that_is_not_a_choice_is_refused(choice: object) -> None:
     with pytest.raises(UserError, match=r"^key: .* is neither a name nor one 'name: arguments'\.$"):
         name_and_arguments(choice, "key")

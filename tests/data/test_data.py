@@ -118,7 +118,7 @@ def test_a_constant_that_no_float_holds_exactly_is_only_centred() -> None:
     ("harm", "message"),
     [
         ("train[0][3, 1] = np.nan", "the train split's inputs: sample 3, feature 1 is nan"),
-        ("test[1][0] = 2", "the test split's targets have class 2, of 2 counted from 0"),
+        ("test[1][0] = 2", "the test split's targets have class 2; there are 2, from 0"),
         ("test[0], test[1] = test[0][:0], test[1][:0]", "the test split's inputs are 0"),
         ("train[1] = train[1] + 0.5", "the train split's targets are float64() each, not the number of a class"),
     ],

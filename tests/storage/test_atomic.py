@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what killed processes left half written is cleared."""
+"""Files are written completely or not at all, and half-written files of killed processes are deleted."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def names() -> list[str]:
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_file_is_replaced_and_nothing_else_is_left(durable: bool) -> None:
+def test_a_file_is_replaced_and_no_other_file_is_left(durable: bool) -> None:
     for content in (b"old", b"new"):
         write_atomically(Path("file"), content, durable=durable)
         assert Path("file").read_bytes() == content and names() == ["file"]
@@ -48,7 +48,7 @@ def test_a_link_in_the_place_of_the_temporary_file_is_not_written_through() -> N
     assert Path("elsewhere").read_text() == "kept" and Path("file").read_bytes() == b"new"
 
 
-def test_half_written_files_of_dead_processes_are_cleared_and_of_live_ones_kept(dead: int) -> None:
+def test_half_written_files_are_deleted_unless_their_process_lives(dead: int) -> None:
     ours, theirs = os.getpid(), os.getppid()
     for name in (f"a.{dead}.part", f"a.{ours}.part", f"a.{theirs}.part", "mine.part", "my.notes.part"):
         Path(name).touch()
@@ -58,6 +58,6 @@ def test_half_written_files_of_dead_processes_are_cleared_and_of_live_ones_kept(
     assert names() == sorted([f"a.{theirs}.part", f"folder.{dead}.part", "mine.part", "my.notes.part"])
 
 
-def test_only_a_process_that_is_there_lives(dead: int) -> None:
+def test_only_an_existing_process_lives(dead: int) -> None:
     assert lives(str(os.getpid())) and lives("1")
     assert not lives(str(dead)) and not lives("x") and not lives("9" * 30)

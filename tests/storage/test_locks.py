@@ -1,4 +1,4 @@
-"""Files that one process holds: the lock goes with the process, however it ends."""
+"""Lock files: one process holds a file, and its lock ends with the process, however it ends."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ PATH = Path("lock")
 
 @contextmanager
 def other(how: str) -> Iterator[subprocess.Popen]:
-    """Let another process hold the file by `how`, until a line is written to it or it is killed."""
+    """Start another process that holds the file by `how` until it reads a line or is killed."""
     program = f"""
 import sys
 from pathlib import Path
@@ -43,7 +43,7 @@ def end(process: subprocess.Popen, number: int) -> None:
     process.wait()
 
 
-def test_a_held_file_says_by_whom_and_is_free_afterwards() -> None:
+def test_a_held_file_has_its_holder_s_number_and_is_free_afterwards() -> None:
     assert not is_held(PATH)
     with held(PATH, "it"):
         assert is_held(PATH) and PATH.read_text() == str(os.getpid())
@@ -55,7 +55,7 @@ def test_another_process_is_refused_with_the_holder_s_number() -> None:
         assert is_held(PATH)
         with pytest.raises(UserError, match=rf"^The run is in use by process {process.pid}\.$"), held(PATH, "The run"):
             pass
-        assert PATH.read_text() == str(process.pid), "who is refused changes nothing"
+        assert PATH.read_text() == str(process.pid), "a refused process changes nothing"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -74,7 +74,7 @@ def test_a_failure_inside_frees_the_file() -> None:
     assert not is_held(PATH)
 
 
-def test_who_only_looks_is_waited_for() -> None:
+def test_a_process_that_only_checks_the_lock_is_waited_for() -> None:
     looking = PATH.open("a")
     assert taken(looking.fileno())
     threading.Timer(0.3, looking.close).start()
@@ -82,7 +82,7 @@ def test_who_only_looks_is_waited_for() -> None:
         assert is_held(PATH)
 
 
-def test_an_awaited_file_is_held_when_the_other_process_lets_go() -> None:
+def test_an_awaited_file_is_held_when_the_other_process_releases_it() -> None:
     with other("awaited(Path('lock'))") as process:
         waiting = subprocess.Popen(
             [
@@ -110,9 +110,9 @@ def test_a_link_is_not_followed(hold) -> None:  # type: ignore[no-untyped-def]
     assert not is_held(PATH) and Path("elsewhere").read_text() == "kept"
 
 
-def test_two_who_look_do_not_hinder_each_other() -> None:
+def test_two_processes_can_check_a_lock_at_once() -> None:
     with PATH.open("w") as one, PATH.open() as two:
         assert taken(one.fileno(), fcntl.LOCK_SH) and taken(two.fileno(), fcntl.LOCK_SH)
-        assert not taken(two.fileno()), "alone it cannot be taken"
+        assert not taken(two.fileno()), "it is taken exclusively beside a shared lock"
         one.close()
         assert taken(two.fileno())

@@ -1,4 +1,4 @@
-"""Tables grow row by row, and are cut back to what a checkpoint knows."""
+"""Tables grow row by row, and are cut back to their length in a checkpoint."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ PATH = Path("table.csv")
 
 
 def grown(*steps: int) -> tuple[int, str]:
-    """Make a table of some steps; return what `sync` tells of it."""
+    """Make a table of some steps; return the result of `sync`."""
     table = Table(PATH, ("step", "loss"))
     for step in steps:
         table.append({"loss": 1 / step, "step": step, "unasked": None})
@@ -29,7 +29,7 @@ def test_rows_have_the_columns_in_order_and_floats_in_full() -> None:
     assert (length, digest) == (len(content), hashlib.sha256(content).hexdigest())
 
 
-def test_rows_are_seen_by_others_once_flushed() -> None:
+def test_other_processes_see_rows_once_flushed() -> None:
     table = Table(PATH, ("step",))
     table.append({"step": 1})  # the first is shown at once
     table.append({"step": 2})
@@ -39,7 +39,7 @@ def test_rows_are_seen_by_others_once_flushed() -> None:
     table.close()
 
 
-def test_a_table_that_goes_on_is_cut_back_and_ends_as_one_that_was_never_stopped() -> None:
+def test_a_continued_table_is_cut_back_and_ends_like_one_that_was_never_stopped() -> None:
     whole = grown(1, 2, 3)
     content = PATH.read_bytes()
     length, _ = grown(1, 2)
@@ -51,7 +51,7 @@ def test_a_table_that_goes_on_is_cut_back_and_ends_as_one_that_was_never_stopped
     table.close()
 
 
-def test_a_new_table_replaces_what_was_there() -> None:
+def test_a_new_table_replaces_an_old_file() -> None:
     PATH.write_text("something longer than a header of another run")
     table = Table(PATH, ("step",))
     table.close()
@@ -86,7 +86,7 @@ def test_a_table_may_grow_after_its_checkpoint() -> None:
         (None, False),
     ],
 )
-def test_a_table_whose_head_changed_is_refused(content: bytes | None, sealed: bool) -> None:
+def test_a_table_whose_first_bytes_changed_is_refused(content: bytes | None, sealed: bool) -> None:
     length, digest = grown(1, 2)
     PATH.unlink()
     if content is not None:
@@ -96,7 +96,7 @@ def test_a_table_whose_head_changed_is_refused(content: bytes | None, sealed: bo
 
 
 @pytest.mark.parametrize("length", [-1, 2**62])
-def test_a_length_that_no_table_has_is_refused(length: int) -> None:
+def test_an_impossible_length_is_refused(length: int) -> None:
     grown(1)
     with pytest.raises(UserError, match="is not as it was"):
         check_head(PATH, length, None)

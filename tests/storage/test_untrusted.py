@@ -1,4 +1,4 @@
-"""Files that somebody else made: what is refused, and that honest ones are read."""
+"""Files that a stranger made: harmful ones are refused, honest ones are read."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from dlexp.storage import sealed, untrusted
 
 
 class Call:
-    """Is pickled as a call that makes a file."""
+    """An object that is pickled as a call that makes a file."""
 
     def __reduce__(self) -> tuple:
         return os.mkdir, ("pwned",)
@@ -61,7 +61,7 @@ def test_a_folder_that_is_a_link_is_refused_with_the_reason() -> None:
         untrusted.refuse_link(Path("link"), "the reason.")
 
 
-def test_what_is_too_large_is_refused() -> None:
+def test_a_file_that_is_too_large_is_refused() -> None:
     with Path("large").open("wb") as file:
         file.truncate(untrusted.LARGEST + 1)
     with pytest.raises(UserError, match="268,435,457 bytes, and was not read"):
@@ -100,13 +100,13 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         (b"\xff\xfe\xfa", "codec|unacceptable|invalid"),
     ],
 )
-def test_yaml_that_is_none_or_a_trap_is_refused(text: str | bytes, reason: str) -> None:
+def test_invalid_and_harmful_yaml_is_refused(text: str | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         untrusted.load_yaml(text)
 
 
 @pytest.mark.parametrize("text", [b"{", b"[" * 100_000, b"\xff"])
-def test_json_that_is_none_or_too_deep_is_refused(text: bytes) -> None:
+def test_invalid_and_too_deep_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError):
         untrusted.load_json(text)
 
@@ -118,7 +118,7 @@ def test_interpolations_are_refused_at_any_depth(mapping: dict) -> None:
         untrusted.refuse_interpolations(mapping)
 
 
-def test_a_folder_of_configs_with_a_bomb_is_refused() -> None:
+def test_a_folder_with_a_config_whose_aliases_multiply_is_refused() -> None:
     Path("conf/model").mkdir(parents=True)
     Path("conf/model/fine.yaml").write_text("a: &x [1]\nb: *x")
     untrusted.refuse_alias_bombs(Path("conf"))
@@ -135,7 +135,7 @@ def test_only_the_user_s_own_modules_may_be_imported(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}:{tmp_path / 'run'}")
     untrusted.refuse_foreign_code(["own", "own.part", "other"], config)
     for name in ("theirs", "os", "missing"):
-        with pytest.raises(UserError, match=f"imports {name}, which is no module of yours"):
+        with pytest.raises(UserError, match=f"imports {name}, which is not your module"):
             untrusted.refuse_foreign_code(["own", name], config)
     monkeypatch.chdir(tmp_path / "run")
     with pytest.raises(UserError, match="imports theirs"):
@@ -162,11 +162,11 @@ def test_tensors_and_plain_values_are_loaded() -> None:
     [
         (lambda: archive({"a": Call()}), "holds more than tensors"),
         (lambda: archive({"a": torch.zeros(9)}, zipfile.ZIP_DEFLATED), "it is compressed"),
-        (lambda: archive({"a": torch.zeros(999)})[:-100], "is no archive of tensors"),
-        (lambda: b"", "is no archive of tensors"),
+        (lambda: archive({"a": torch.zeros(999)})[:-100], "is not an archive of tensors"),
+        (lambda: b"", "is not an archive of tensors"),
     ],
 )
-def test_archives_that_call_or_claim_more_are_refused(content: Callable[[], bytes], reason: str) -> None:
+def test_damaged_archives_and_those_that_call_functions_are_refused(content: Callable[[], bytes], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         untrusted.load_tensors(content())
     assert not Path("pwned").exists()
@@ -180,7 +180,7 @@ def test_a_member_that_claims_more_than_the_archive_holds_is_refused() -> None:
         untrusted.load_tensors(bytes(content))
 
 
-def test_arrays_are_unpickled_and_nothing_else() -> None:
+def test_only_arrays_are_unpickled() -> None:
     batch = untrusted.load_pickled_arrays(pickle.dumps({"data": np.arange(4, dtype=np.uint8), "labels": [1]}, 2))
     assert batch["data"].tolist() == [0, 1, 2, 3] and batch["labels"] == [1]
     with pytest.raises(ValueError, match=r"it names posix\.mkdir"):
@@ -188,7 +188,7 @@ def test_arrays_are_unpickled_and_nothing_else() -> None:
     assert not Path("pwned").exists()
 
 
-def test_arrays_are_mapped_and_pickles_in_them_refused() -> None:
+def test_arrays_are_mapped_and_pickles_in_them_are_refused() -> None:
     np.save("good.npy", np.arange(4))
     assert untrusted.map_array(Path("good.npy")).tolist() == [0, 1, 2, 3]
     np.save("pickle.npy", np.array([Call()], dtype=object), allow_pickle=True)
@@ -236,12 +236,12 @@ def test_files_of_versions_without_seals_are_read(kind: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "text"), [("yaml", "[1]"), ("json", "[1]"), ("tensors", "[1]")])
-def test_what_is_no_mapping_is_damaged(kind: str, text: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_damaged(kind: str, text: str) -> None:
     Path("it").write_text(text)
     with pytest.raises(UserError, match="it is damaged"):
         getattr(sealed, f"read_{kind}")(Path("it"))
 
 
-def test_a_checkpoint_s_seal_leaves_it_to_torch_to_open() -> None:
+def test_torch_opens_a_sealed_checkpoint() -> None:
     sealed.write_tensors(Path("it"), {"a": torch.ones(2)})
     assert torch.load("it", weights_only=True)["a"].tolist() == [1, 1]

@@ -90,7 +90,7 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
         (["dataset=inline", "dataset.targets=[0,1,2,0]"], "dataset.targets: 2 is not in class_names"),
         (["dataset=inline", "dataset.inputs=[[1,2],[3]]"], "dataset.inputs must be numbers, in lists of equal lengths"),
         (["dataset=inline", "dataset.inputs=[1,2,3,4]"], "dataset.inputs must be a list of samples"),
-        (["dataset=inline", "dataset.test_inputs=[[1]]", "dataset.test_targets=[0]"], "shaped as those of train"),
+        (["dataset=inline", "dataset.test_inputs=[[1]]", "dataset.test_targets=[0]"], "the shapes of those of train"),
         (["dataset=linear_map", "dataset.rank=9", "loss=mse"], "dataset.rank=9"),
         (
             ["dataset=breast_cancer", "loss=binary_cross_entropy", "model=layers", "model.layers=[{linear: 2}]"],
@@ -106,7 +106,7 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
         (["dataset=inline", "dataset.class_names=[x]", "dataset.targets=[x,x,x,x]"], "two classes or more"),
         (["dataset=inline", "dataset.class_names=[0,1,1]"], "each named once"),
         (["dataset=inline", "dataset.test_targets=[0]"], "dataset.test_inputs, which is null"),
-        (["dataset=inline", "dataset.test_to_train_ratio=1"], "train and test already"),
+        (["dataset=inline", "dataset.test_to_train_ratio=1"], "train and test have the same samples"),
         (["dataset=inline", f"dataset.inputs=[[{10**400},0]]", "dataset.targets=[0]"], "must be numbers"),
         (
             ["dataset=inline", "dataset.class_names=null", "dataset.targets=[[[1]],[[1]],[[1]],[[1]]]"],

@@ -1,1 +1,1 @@
-"""Losses, metrics, optimizers, schedulers, regularizers: one registry each."""
+"""Losses, metrics, optimizers, schedulers, regularizers: each kind has one registry."""

@@ -1,6 +1,6 @@
 """Losses: functions of a batch's outputs (N, outputs) and its targets, averaged over the batch.
 
-Targets are classes (N,), counted from 0, or values (N, outputs). Each loss says what it makes of a class.
+Targets are classes (N,), counted from 0, or values (N, outputs). Each loss states how it uses a class.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ ANYTHING: tuple[Outputs, ...] = ("logits", "log_probabilities", "probabilities")
 
 
 def _unwritten(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    raise UserError("Nobody has written this loss's gradient by hand: take model.backward=autograd, or another loss.")
+    raise UserError("This loss has no gradient written by hand: take model.backward=autograd, or another loss.")
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss and what it is right for; `build` refuses a model or a dataset that gives something else.
+    """A loss, the outputs it accepts and the targets it takes; `build` refuses a model or a dataset that gives others.
 
     `by_hand` returns the loss and its gradient with respect to the outputs, by formula, for `model.backward=manual`.
     """
@@ -50,7 +50,7 @@ def cross_entropy(label_smoothing: Fraction = 0.0) -> Loss:
         return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
 
     def by_hand(z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        # E = log Σ exp(z) − Σ t z and ∂E/∂z = softmax(z) − t, t being one-hot, smoothed; then the mean over samples.
+        # E = log Σ exp(z) − Σ t z and ∂E/∂z = softmax(z) − t with the smoothed one-hot t; then the mean over samples.
         n, classes = z.shape
         t = z.new_full((n, classes), label_smoothing / classes)
         t[range(n), targets] += 1 - label_smoothing
@@ -74,7 +74,7 @@ def binary_cross_entropy() -> Loss:
         return F.binary_cross_entropy_with_logits(outputs[:, 0], targets.to(outputs.dtype))
 
     def by_hand(z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        # E = log(1 + exp z) − t z and ∂E/∂z = σ(z) − t; E as max(z, 0) + log(1 + exp −|z|), which cannot overflow.
+        # E = log(1 + exp z) − t z and ∂E/∂z = σ(z) − t; computing E as max(z, 0) + log(1 + exp −|z|) cannot overflow.
         t = targets.to(z.dtype)[:, None]
         sigmoid = 1 / (1 + (-z).exp())
         return (z.clamp(min=0) + (1 + (-z.abs()).exp()).log() - t * z).mean(), (sigmoid - t) / len(z)
@@ -83,7 +83,7 @@ def binary_cross_entropy() -> Loss:
 
 
 def mse() -> Loss:
-    """Mean over outputs of (y − t)²: of values as they are; of classes with y = softmax(z) and t one-hot."""
+    """Mean over outputs of (y − t)²; if targets are classes, y = softmax(z) and t is one-hot."""
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         if targets.is_floating_point():
@@ -95,7 +95,7 @@ def mse() -> Loss:
         if targets.is_floating_point():
             error = z - targets
             return (error * error).mean(), 2 * error / error.numel()
-        # With g = ∂E/∂p, the softmax passes on ∂E/∂z = p · (g − Σ g p).
+        # With g = ∂E/∂p, the gradient of the softmax's input is ∂E/∂z = p · (g − Σ g p).
         exponentials = (z - z.amax(1, keepdim=True)).exp()
         p = exponentials / exponentials.sum(1, keepdim=True)
         error = p - _one_hot(targets, p)
@@ -106,7 +106,7 @@ def mse() -> Loss:
 
 
 def half_squared_error() -> Loss:
-    """½ Σ (y − t)² over the outputs as they are; of a class, t is one-hot."""
+    """½ Σ (y − t)² over the unchanged outputs y; if targets are classes, t is one-hot."""
 
     def target(outputs: Tensor, targets: Tensor) -> Tensor:
         return targets if targets.is_floating_point() else _one_hot(targets, outputs)
@@ -134,14 +134,14 @@ def categorical_hinge() -> Loss:
 
 
 def multi_margin(p: Literal[1, 2] = 1, margin: float = 1.0) -> Loss:
-    """Σ over wrong classes of max(0, margin − z[t] + z)ᵖ, over the number of classes; takes the class as it is."""
+    """Σ over wrong classes of max(0, margin − z[t] + z)ᵖ, divided by the number of classes; takes the class itself."""
     return Loss(lambda outputs, targets: F.multi_margin_loss(outputs, targets, p, margin), accepts=SCORES)
 
 
 def multilabel_margin() -> Loss:
-    """Σ over wrong classes of max(0, 1 − z[t] + z), over the number of classes: `multi_margin`, with one class on.
+    """Σ over wrong classes of max(0, 1 − z[t] + z), divided by the number of classes: `multi_margin` by default.
 
-    PyTorch's takes the classes that are on, and then −1: (t, −1, …).
+    PyTorch's function takes the list of true classes, which −1 ends: (t, −1, …).
     """
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ def multilabel_margin() -> Loss:
 
 
 def multilabel_soft_margin() -> Loss:
-    """Mean over classes of the binary cross-entropy of σ(z), each class being on or not: t is one-hot."""
+    """Mean over classes of the binary cross-entropy of σ(z) against the one-hot t."""
     return Loss(lambda z, targets: F.multilabel_soft_margin_loss(z, _one_hot(targets, z)), accepts=SCORES)
 
 
@@ -173,10 +173,10 @@ def gaussian_nll(variance: Annotated[float, Interval(1e-6)] = 1.0) -> Loss:
 
 
 def output_matching() -> Loss:
-    """‖f(x₂) − f(x₁)‖² of each pair of consecutive samples: a batch (2 k, …) is k pairs, and has no targets."""
+    """Mean of ‖f(x₂) − f(x₁)‖² over pairs of consecutive samples: a batch (2 k, …) holds k pairs and no targets."""
 
     def differences(outputs: Tensor) -> Tensor:
-        assert len(outputs) % 2 == 0, "`fit` has looked"
+        assert len(outputs) % 2 == 0, "`fit` checks this"
         return (outputs[1::2] - outputs[::2]).flatten(1)
 
     return Loss(

@@ -1,7 +1,7 @@
-"""Metrics: numbers that tell, beside the loss, how good a split's predictions are.
+"""Metrics: numbers beside the loss that measure how good a split's predictions are.
 
-Each says what it needs of the outputs, and whether more of it is better. A user's own is a function in one of `imports`
-that returns a Metric.
+Each states which predictions it needs, and whether a higher value is better. A user adds one as a function in one of
+`imports` that returns a Metric.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Needs = Literal["classes", "probabilities", "values", "pairs", "outputs"]
-OFFERED: dict[str, tuple[Needs, ...]] = {  # by what a dataset's targets are
+OFFERED: dict[str, tuple[Needs, ...]] = {  # the predictions that each kind of targets offers
     "classes": ("classes", "probabilities", "outputs"),
     "values": ("values", "outputs"),
     "nothing": ("pairs", "outputs"),
 }
 USUAL = {"classes": "accuracy", "values": "absolute_error", "nothing": "distance"}
-FINAL = {  # computed once, of the final weights on the splits that are held out
+FINAL = {  # computed once, from the final weights on the held-out splits
     "classes": ("precision", "recall", "f1", "balanced_accuracy", "matthews_correlation", "roc_auc", "pr_auc"),
     "values": ("root_mean_squared_error", "r2"),
     "nothing": (),
@@ -37,10 +37,10 @@ FINAL = {  # computed once, of the final weights on the splits that are held out
 class Metric:
     """A number computed from a split's predictions and its targets.
 
-    `function(predictions, targets)` returns it, or None if it is undefined. Predictions are, as `needs` says, predicted
-    classes (N,), every class's probability (N, classes), or the outputs as they are (values, pairs, outputs). If
-    `adds_up`, the function returns a sum over samples and the metric is their mean: then the sums of batches give the
-    metric of an epoch, and no outputs are kept for it.
+    `function(predictions, targets)` returns it, or None if it is undefined. `needs` chooses the predictions: predicted
+    classes (N,), every class's probability (N, classes), or the unchanged outputs (values, pairs, outputs). If
+    `adds_up`, the function returns a sum over samples and the metric is their mean: the sums of batches give the metric
+    of an epoch, and no outputs are kept for it.
     """
 
     function: Callable[[Tensor, Tensor], Any]
@@ -55,21 +55,21 @@ class Metric:
         return value / len(targets) if self.adds_up else value
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """Return what the function takes of a model's outputs (N, …)."""
+        """Return the predictions that the function takes, from a model's outputs (N, …)."""
         if self.needs == "classes":
             return predicted_classes(outputs)
         return probabilities(outputs) if self.needs == "probabilities" else outputs
 
 
 def predicted_classes(outputs: Tensor) -> Tensor:
-    """Return the class (N,) that outputs (N, classes) are largest for; of one node's logits (N, 1), 1 if positive."""
+    """Return the class (N,) with the largest of outputs (N, classes); 1 if one node's logit (N, 1) is positive."""
     return outputs.argmax(1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
 
 
 def probabilities(outputs: Tensor) -> Tensor:
     """Return every class's probability (N, classes).
 
-    Of logits or log-probabilities by the softmax; of one node's logits (N, 1) by the sigmoid, that of the second class.
+    Apply the softmax to logits or log-probabilities. The sigmoid of one node's logits (N, 1) is the second class's.
     """
     if outputs.shape[1] > 1:
         return outputs.softmax(1)
@@ -79,17 +79,17 @@ def probabilities(outputs: Tensor) -> Tensor:
 
 
 def accuracy() -> Metric:
-    """The share of samples whose class is predicted."""
+    """The share of samples whose class is predicted correctly."""
     return Metric(lambda classes, targets: (classes == targets).sum(), "classes", True, adds_up=True)
 
 
 def precision() -> Metric:
-    """Of the samples predicted as a class, the share that is of it; the mean over classes, as in scikit-learn."""
+    """The share of the samples predicted as a class that belong to it; the mean over classes, as in scikit-learn."""
     return Metric(_averaged("precision_score"), "classes", True)
 
 
 def recall() -> Metric:
-    """Of the samples of a class, the share that is predicted as it; the mean over classes, as in scikit-learn."""
+    """The share of a class's samples that are predicted as it; the mean over classes, as in scikit-learn."""
     return Metric(_averaged("recall_score"), "classes", True)
 
 
@@ -99,7 +99,7 @@ def f1() -> Metric:
 
 
 def balanced_accuracy() -> Metric:
-    """The mean recall of the classes that the targets have: scikit-learn's balanced_accuracy_score."""
+    """The mean recall of the classes in the targets: scikit-learn's balanced_accuracy_score."""
 
     def mean_recall(classes: Tensor, targets: Tensor) -> float:
         expected = targets.cpu().numpy()
@@ -114,7 +114,7 @@ def balanced_accuracy() -> Metric:
 
 
 def matthews_correlation() -> Metric:
-    """Matthews' correlation coefficient; 0 if there is one class only, of which scikit-learn would warn."""
+    """Matthews' correlation coefficient; 0 if there is only one class, of which scikit-learn would warn."""
 
     def correlation(classes: Tensor, targets: Tensor) -> float:
         expected, predicted = targets.cpu().numpy(), classes.cpu().numpy()
@@ -125,12 +125,12 @@ def matthews_correlation() -> Metric:
 
 
 def roc_auc() -> Metric:
-    """The area under the ROC curve: of the second class of two, else the mean of each class against the rest."""
+    """The area under the ROC curve: the second class's of two, else the mean over classes against the rest."""
     return Metric(_area("roc_auc_score"), "probabilities", True)
 
 
 def pr_auc() -> Metric:
-    """The area under the precision-recall curve, by average precision; of two or more classes as in `roc_auc`."""
+    """The area under the precision-recall curve, by average precision; classes are treated as in `roc_auc`."""
     return Metric(_area("average_precision_score"), "probabilities", True)
 
 
@@ -199,8 +199,8 @@ METRICS: Registry[Metric] = Registry(
 def build(choices: Sequence[Any] | None, kind: str, imports: Sequence[ModuleType] = ()) -> dict[str, Metric]:
     """Return the chosen metrics by their names, in their order; the usual one if `choices` is None.
 
-    `kind` is what the dataset's targets are: classes, values or nothing. Raises UserError for a metric that needs
-    something else, or is chosen twice.
+    `kind` is the kind of the dataset's targets: classes, values or nothing. Raises UserError if a metric needs another
+    kind, or is chosen twice.
     """
     metrics: dict[str, Metric] = {}
     for choice in (USUAL[kind],) if choices is None else choices:
@@ -211,18 +211,18 @@ def build(choices: Sequence[Any] | None, kind: str, imports: Sequence[ModuleType
         if metric.needs not in OFFERED[kind]:
             raise UserError(f"metrics=[{name}] needs {metric.needs}, but this dataset's targets are {kind}.")
         if name in metrics:
-            raise UserError(f"metrics: {name} is chosen twice, and would give two columns of one name.")
+            raise UserError(f"metrics: {name} is chosen twice, which would give two columns of the same name.")
         metrics[name] = metric
     return metrics
 
 
 def final(kind: str) -> dict[str, Metric]:
-    """Return the metrics that every run computes once, of its final weights on the held-out splits."""
+    """Return the metrics that every run computes once, from its final weights on the held-out splits."""
     return build(FINAL[kind], kind)
 
 
 def directions(metrics: Mapping[str, Metric]) -> dict[str, str]:
-    """Return for each metric, and the loss, whether `higher` or `lower` is better, as result.json says it."""
+    """Return, for each metric and the loss, whether `higher` or `lower` is better, as result.json states it."""
     return {
         "loss": "lower",
         **{name: "higher" if m.higher_is_better else "lower" for name, m in metrics.items()},
@@ -230,12 +230,12 @@ def directions(metrics: Mapping[str, Metric]) -> dict[str, str]:
 
 
 def known_directions() -> dict[str, str]:
-    """Return the directions of dlexp's own metrics, for runs of 0.1.0, which do not tell theirs."""
+    """Return the directions of dlexp's own metrics, for runs of 0.1.0, which do not state theirs."""
     return directions({name: builder() for name, builder in METRICS.builders.items()})
 
 
 def _averaged(score: str) -> Callable[[Tensor, Tensor], float]:
-    """Return scikit-learn's `score`, averaged over the classes that targets or predictions have."""
+    """Return scikit-learn's `score`, averaged over the classes in the targets or the predictions."""
 
     def function(classes: Tensor, targets: Tensor) -> float:
         expected, predicted = targets.cpu().numpy(), classes.cpu().numpy()
@@ -245,7 +245,7 @@ def _averaged(score: str) -> Callable[[Tensor, Tensor], float]:
 
 
 def _area(score: str) -> Callable[[Tensor, Tensor], float | None]:
-    """Return scikit-learn's `score` of ranked probabilities; None if a class has no sample."""
+    """Return scikit-learn's `score` for ranked probabilities; None if a class has no sample."""
 
     def function(probabilities: Tensor, targets: Tensor) -> float | None:
         scores, expected = probabilities.double().cpu().numpy(), targets.cpu()

@@ -1,4 +1,4 @@
-"""Penalties on the weights (not the biases, not the parameters of norms), added to the loss in the loop."""
+"""Penalties on the weights (not on biases or the parameters of norms), which the training loop adds to the loss."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ Penalty = Callable[[Sequence["Tensor"]], "Tensor"]
 
 
 def none() -> None:
-    """No penalty, and no cost for it."""
+    """Add no penalty, at no cost."""
 
 
 def l1(strength: NonNegative = 1e-3) -> Penalty:

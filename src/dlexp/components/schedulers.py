@@ -1,4 +1,4 @@
-"""Learning-rate schedules: PyTorch's, with when they step and whether a finished run may go on under them."""
+"""PyTorch's learning-rate schedules, with when each steps and whether a finished run can continue under it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Schedule:
 
     scheduler: Any  # LRScheduler; None leaves the learning rate alone
     interval: Literal["epoch", "step", "metric"]  # 'metric': each epoch, given a column of metrics.csv
-    fixed_length: str | None = None  # why a finished run cannot be extended, if it cannot
-    monitor: str | None = None  # the column that 'metric' means; None: the loss of validation, else of train
+    fixed_length: str | None = None  # the reason if a finished run cannot be extended
+    monitor: str | None = None  # the column for 'metric'; None: the loss of validation if it exists, else train
 
 
 def none(*, optimizer: Optimizer) -> Schedule:
@@ -67,8 +67,8 @@ def one_cycle(
     """Raise lr to `max_lr`, then lower it far below its start, over the whole run (Smith and Topin, 2018)."""
     if abs(pct_start * epochs * steps_per_epoch - 1) < 1e-9:
         raise UserError(
-            f"scheduler.pct_start={pct_start:g} of {epochs * steps_per_epoch} steps is one step, which leaves none for "
-            "lr to rise in: take a larger one, or 0."
+            f"scheduler.pct_start={pct_start:g} of {epochs * steps_per_epoch} steps is one step, so lr has no step "
+            "to rise in: take a larger one, or 0."
         )
     group = optimizer.param_groups[0]
     scheduler = lr_scheduler.OneCycleLR(
@@ -97,7 +97,7 @@ def reduce_on_plateau(
 ) -> Schedule:
     """Multiply lr by `factor` when `monitor`, a column of metrics.csv, stops improving.
 
-    Without `monitor` that is the validation loss, or the train loss if there is no validation split.
+    The default `monitor` is the validation loss, or the train loss if there is no validation split.
     """
     if factor == 0:
         raise UserError("scheduler.factor=0: must be above 0.")

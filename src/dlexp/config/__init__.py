@@ -1,1 +1,1 @@
-"""The config: Hydra's composition, its schema, registries, and each key once with its role."""
+"""The config: Hydra's composition, the schema, registries, and the role of each key."""

@@ -1,4 +1,4 @@
-"""What a config chooses in a group: a builder by its name, with its options; of a dataset, also its preparation."""
+"""Components: a config chooses a builder and its options in each group; a dataset also has a preparation."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from dlexp.config.schema import Count, Fraction, Positive, Seed
 
 @dataclass(frozen=True)
 class Component:
-    """A builder's name and the options for it, which `Registry.bind` checks."""
+    """A builder's name and its options, which `Registry.bind` checks."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Component:
         return cls(schema.check(str, options.pop("name", None), f"{group}.name"), options)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return it as config.yaml holds it: the name, then the options."""
+        """Return the component as config.yaml holds it: the name, then the options."""
         return {"name": self.name, **self.options}
 
 
@@ -40,7 +40,7 @@ class Preparation:
     train_size: Count | None = None
     test_size: Count | None = None
     positive_class: str | None = None
-    augmentation: tuple[Any, ...] = ()  # their names and arguments are checked where they are known, in data
+    augmentation: tuple[Any, ...] = ()  # `data.augmentation` checks their names and arguments
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Dataset(Component):
 
     @classmethod
     def of(cls, mapping: Any, group: str) -> Self:
-        """Read the group, its common keys checked. Raises UserError for a wrong one, or if it has no name."""
+        """Read the group and check its common keys. Raises UserError if one is wrong, or the group has no name."""
         whole, common = Component.of(mapping, group), schema.configurable(Preparation)
         shared = {key: value for key, value in whole.options.items() if key in common}
         own = {key: value for key, value in whole.options.items() if key not in common}
         return cls(whole.name, own, Preparation(**schema.bind(Preparation, shared, f"{group}.")))
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return it as config.yaml holds it: the name, its own options and the common keys side by side."""
+        """Return the dataset as config.yaml holds it: the name, its own options and the common keys in one mapping."""
         return super().to_mapping() | asdict(self.preparation)

@@ -1,6 +1,6 @@
-"""Hydra: groups, overrides and saved files → one plain mapping, every key of it known.
+"""Compose groups, overrides and saved files with Hydra into one plain mapping whose keys are all known.
 
-Everything here refuses a wrong key or option with the nearest right ones.
+Every function here refuses a wrong key or option, and suggests the nearest right ones.
 """
 
 import re
@@ -26,18 +26,18 @@ from dlexp.storage.untrusted import load_yaml, read_at_most, refuse_alias_bombs,
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "demonstration", "experiment")
 _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper.")
-# ValueError: bytes that are not UTF-8, a number of more digits than Python reads, and Hydra's own for a defaults list
-# that is none; RecursionError: nested too deeply.
+# ValueError: bytes that are not UTF-8, a number with more digits than Python reads, and Hydra's own if `defaults` is no
+# list; RecursionError: nested too deeply.
 _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
 STORED_PATHS = ("data_dir", "output_dir")
 Choices = dict[tuple[str, ...], Any]  # choices of groups, as typed → what they alone compose to
 
 
 def compose(overrides: Sequence[str], choices: Choices | None = None) -> dict[str, Any]:
-    """Return what `overrides` (Hydra's grammar) make of dlexp's groups and those in `./conf`, resolved.
+    """Return the resolved config that `overrides` (Hydra's grammar) choose from dlexp's groups and those in `./conf`.
 
     `choices` remembers, for other calls, what is composed only to check keys.
-    Raises UserError naming the key or option that is wrong.
+    Raises UserError naming the wrong key or option.
     """
     return _resolved(
         _composed([_single(override) for override in parse(overrides)], {} if choices is None else choices)
@@ -45,9 +45,9 @@ def compose(overrides: Sequence[str], choices: Choices | None = None) -> dict[st
 
 
 def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return a saved config changed by `key=value` overrides; keys that it lacks have today's defaults.
+    """Return a saved config changed by `key=value` overrides; keys that it lacks get today's defaults.
 
-    Raises UserError for a key that is wrong, or a component other than the file has chosen.
+    Raises UserError if a key is wrong, or an override chooses a component, which the file has chosen.
     """
     parsed = [_single(override) for override in parse(overrides)]
     content = renamed(read_mapping(file))
@@ -72,7 +72,7 @@ def grid(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Return the overrides as Hydra understands them; UserError for one that it does not, or that is Hydra's own."""
+    """Return the overrides parsed by Hydra; raise UserError if one has a wrong form or sets Hydra itself."""
     parser = OverridesParser.create()
     parsed = []
     for each in overrides:
@@ -81,13 +81,13 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         except _COMPOSING as error:
             raise UserError(f"{one_line(each)!r} is not of the form key=value: {_one_line(error)}") from None
         if override.package is not None or not override.key_or_group:
-            raise UserError(f"{each}: there is nothing to be put elsewhere by @; write key=value or group=option.")
+            raise UserError(f"{each}: packages (@) are not supported; write key=value or group=option.")
         refuse_former(override.key_or_group, each)
         if re.search(r"([\[{]\s*){50}", each):
             raise UserError(f"{one_line(each)} is nested too deeply.")
         if override.is_hydra_override():
             raise UserError(
-                f"{each}: settings of Hydra itself cannot be changed, but for its launchers and sweepers with "
+                f"{each}: settings of Hydra itself cannot be changed, except its launchers and sweepers with "
                 "`dlexp train -m`; output_dir and name say where runs go."
             )
         parsed.append(override)
@@ -95,14 +95,14 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def of_plugins(overrides: Sequence[str]) -> list[str]:
-    """Return those overrides that choose and set one of Hydra's launchers or sweepers.
+    """Return the overrides that choose or set one of Hydra's launchers or sweepers.
 
-    Raises UserError for one that would let a config name code to be run.
+    Raises UserError if one would let a config name code to run.
     """
     chosen = [each for each in overrides if each.lstrip("+").startswith(_PLUGINS)]
     for each in chosen:
         if "_target_" in each or "custom_search_space" in each or "_partial_" in each:
-            raise UserError(f"{each}: a config cannot name code to be run.")
+            raise UserError(f"{each}: a config cannot name code to run.")
     return chosen
 
 
@@ -113,7 +113,7 @@ def text(override: Override) -> str:
 
 
 def read_mapping(file: Path, *, saved: bool = True) -> dict[str, Any]:
-    """Return a YAML config as plain values; UserError where it is not one, or a saved one has interpolations."""
+    """Return a YAML config as plain values; raise UserError if it is not one, or is saved and has interpolations."""
     try:
         with file.open("rb") as opened:  # it may be a pipe: `--config <(sed …)`
             content = read_at_most(opened)
@@ -130,7 +130,7 @@ def read_mapping(file: Path, *, saved: bool = True) -> dict[str, Any]:
 
 
 def options(group: str) -> dict[str, Path]:
-    """Return the YAML file of each option of `group`, dlexp's own winning over the user's `./conf`."""
+    """Return the YAML file of each option of `group`; dlexp's own take precedence over the user's `./conf`."""
     found: dict[str, Path] = {}
     for root in (Path.cwd() / "conf", shipped_configs()):
         folder = root / group
@@ -139,12 +139,12 @@ def options(group: str) -> dict[str, Path]:
 
 
 def shipped_configs() -> Path:
-    """The folder of the configs that came with dlexp, in a wheel or in an editable install."""
+    """Return the folder of dlexp's own configs, in a wheel or in an editable install."""
     return Path(str(files("dlexp.conf")))
 
 
 def search_path() -> list[str]:
-    """Return the override that lets Hydra find the user's configs in `./conf` too; none where there are none."""
+    """Return the override that lets Hydra find the user's configs in `./conf` too; none if there is no such folder."""
     user_configs = Path.cwd() / "conf"
     if not user_configs.is_dir() or user_configs.samefile(shipped_configs()):
         return []
@@ -155,7 +155,7 @@ def search_path() -> list[str]:
 
 @contextmanager
 def initialized() -> Iterator[None]:
-    """Let Hydra compose from dlexp's configs, though it may be at work in this process already."""
+    """Let Hydra compose from dlexp's configs, even if it is already initialized in this process."""
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -167,7 +167,7 @@ def initialized() -> Iterator[None]:
 
 @contextmanager
 def _without_secrets() -> Iterator[None]:
-    """Let ${oc.env:…} read only what may be stored: a run keeps every value of its config, and reports show them."""
+    """Let ${oc.env:…} read only paths, because a run stores every value of its config, and reports show them."""
 
     def from_environment(name: str, default: Any = None, *, _node_: Node) -> Any:
         key = _node_._get_full_key(None)
@@ -175,7 +175,7 @@ def _without_secrets() -> Iterator[None]:
         if key not in STORED_PATHS or not (name.startswith("DLEXP_") or str(value).startswith("/")):
             raise UserError(
                 f"{key}: ${{oc.env:{name}}} would be stored with the run. It may give an absolute path to "
-                f"{' and '.join(STORED_PATHS)}; what else is no secret can be typed as {key}=${name}."
+                f"{' and '.join(STORED_PATHS)}; type another value that is not secret as {key}=${name}."
             )
         return value
 
@@ -188,7 +188,7 @@ def _without_secrets() -> Iterator[None]:
 
 def _single(override: Override) -> Override:
     if override.is_sweep_override():
-        raise UserError(f"{text(override)} gives several values: that is a sweep, `dlexp train -m`.")
+        raise UserError(f"{text(override)} gives several values: run a sweep of them with `dlexp train -m`.")
     return override
 
 
@@ -234,7 +234,7 @@ def _check_keys(overrides: Sequence[Override], config: Any) -> None:
         level, parts = config, override.key_or_group.split(".")
         for i, part in enumerate(parts):
             if adds and not isinstance(level, list) and not (isinstance(level, dict) and part in level):
-                break  # a new key; whether there may be such a one, the component's builder says
+                break  # a new key, which the component's builder accepts or refuses
             if not isinstance(level, dict) or part not in level:
                 raise UserError(_unknown_key(parts, i, level, config))
             level = level[part]
@@ -267,6 +267,6 @@ def _one_line(error: BaseException) -> str:
     while not str(error) and error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    told = " ".join(lines) if isinstance(error, yaml.YAMLError) else lines[0]  # YAML names file and line last
+    told = " ".join(lines) if isinstance(error, yaml.YAMLError) else lines[0]  # YAML names the file and line last
     key = getattr(error, "full_key", None)
     return f"{key}: {told}" if key else told

@@ -1,4 +1,4 @@
-"""The config of a run: typed, frozen dataclasses. Nothing below this module sees a DictConfig."""
+"""The config of a run: typed, frozen dataclasses instead of a DictConfig."""
 
 import dataclasses
 import re
@@ -20,10 +20,10 @@ COMPONENTS: dict[str, type[Component]] = {
 
 
 def _inside_output_dir(name: str) -> None:
-    part = r"(?!\.)[\w.=+,@ -]+"  # what begins with a dot is dlexp's own, .jobs say
+    part = r"(?!\.)[\w.=+,@ -]+"  # names that begin with a dot are dlexp's own, for example .jobs
     if not re.fullmatch(f"{part}(/{part})*", name) or len(name.encode()) > 200:
         raise ValueError(
-            "must be a relative path of letters, digits and any of . _ - = + , @, no part with a dot first"
+            "must be a relative path of letters, digits and any of . _ - = + , @; no part may begin with a dot"
         )
 
 
@@ -35,11 +35,11 @@ def _device(name: str) -> None:
 def _honest_monitor(name: str) -> None:
     if name.startswith("test/"):
         raise ValueError(
-            "would choose a model by its test results, which then mean nothing; take validation/loss or "
+            "would choose a model by its test results, which makes them meaningless; take validation/loss or "
             "validation/accuracy, with dataset.validation_fraction=0.1"
         )
     if not name.startswith("validation/"):
-        raise ValueError("must be validation/loss or validation/ and one of `metrics`, as validation/accuracy")
+        raise ValueError("must be validation/loss or validation/ and one of `metrics`, such as validation/accuracy")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How often a run is saved besides at its end: by time, by epochs, or both (null: never)."""
+    """How often a run is saved before its end: by time, by epochs, or both (null: never)."""
 
     every_seconds: Positive | None
     every_epochs: Count | None
@@ -60,7 +60,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a run; `conf/config.yaml` holds the defaults and says what each key means."""
+    """All settings of a run; `conf/config.yaml` holds the defaults and explains each key."""
 
     dataset: Dataset
     model: Component
@@ -97,7 +97,7 @@ class Config:
 
     @property
     def is_demonstration(self) -> bool:
-        """Whether something is to be proved, and nothing trained."""
+        """Whether the config chooses a demonstration, and trains nothing."""
         return self.demonstration.name != "none"
 
     def to_mapping(self) -> dict[str, Any]:
@@ -106,11 +106,11 @@ class Config:
 
 
 def load_config(overrides: Sequence[str], *, file: Path | None = None, choices: Choices | None = None) -> Config:
-    """Compose the config that `overrides` (Hydra's grammar) ask for, from the groups or from a saved `file`.
+    """Compose the config that `overrides` (Hydra's grammar) choose, from the groups or from a saved `file`.
 
     `choices` remembers, for other calls, what is composed only to check keys.
     The groups are dlexp's own and those in `./conf`. Options of components are not checked here: `build.check` does.
-    Raises UserError naming the key that is wrong, and what it may have been meant to be.
+    Raises UserError naming the wrong key, and the nearest right ones.
     """
     composed = compose(overrides, choices) if file is None else overridden(file, overrides)
     if file is not None and not any(each.startswith("imports=") for each in overrides):

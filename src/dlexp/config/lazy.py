@@ -1,8 +1,8 @@
-"""Libraries that are imported when they are first used.
+"""Libraries that are imported on their first use.
 
 torch takes 1.3 s to import, scikit-learn 0.9, Matplotlib and pandas half a second each. `--help`, `list` and every
-message about a config do without them. A module writes `from dlexp.config.lazy import torch` at its top, and puts types
-that it names in annotations under `from __future__ import annotations`.
+message about a config need none of them. A module writes `from dlexp.config.lazy import torch` at its top, and uses
+`from __future__ import annotations` if its annotations name a library's types.
 """
 
 import importlib
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
 
     class _Lazy(ModuleType):
-        """Imports the module of its name when an attribute is first asked for, and keeps the attribute."""
+        """Imports the module of its name on the first access of an attribute, and keeps the attribute."""
 
         def __getattr__(self, name: str) -> Any:
             value = getattr(importlib.import_module(self.__name__), name)

@@ -1,6 +1,6 @@
 """Name → builder. The builder's ordinary parameters are the schema of its YAML (see `schema`).
 
-A builder's module imports torch inside the builder, so that a config can be checked without the second that costs.
+A builder's module imports torch when the builder runs, so that checking a config does not wait for the import.
 """
 
 import importlib
@@ -22,13 +22,13 @@ Chosen = TypeVar("Chosen", bound=Component)
 
 @dataclass(frozen=True)
 class Registry(Generic[Product]):
-    """The builders of one config group; a module of the user's adds its own functions by their names."""
+    """The builders of one config group; a user's module adds its own functions by their names."""
 
     group: str
     builders: Mapping[str, Callable[..., Product]]
 
     def find(self, name: str, imports: Sequence[ModuleType] = ()) -> Callable[..., Product]:
-        """Return the builder called `name`: one of ours, else a function or class in one of `imports`."""
+        """Return the builder called `name`: one of dlexp's, else a function or class in one of `imports`."""
         found = self.builders.get(name) or next(filter(None, (_builder(m, name) for m in imports)), None)
         if found is None:
             where = f" or in {', '.join(m.__name__ for m in imports)}" if imports else ""
@@ -38,12 +38,12 @@ class Registry(Generic[Product]):
         return found
 
     def bind(self, chosen: Chosen, imports: Sequence[ModuleType] = ()) -> Chosen:
-        """Return the component with its options checked against the builder's signature, its defaults filled in."""
+        """Check the component's options against the builder's signature, and fill in its defaults."""
         options = schema.bind(self.find(chosen.name, imports), chosen.options, f"{self.group}.")
         return replace(chosen, options=options)
 
     def bind_choice(self, choice: Any, imports: Sequence[ModuleType] = ()) -> Component:
-        """Bind what is written as a name, or as one 'name: arguments', these being a mapping, a list or one value."""
+        """Bind a choice: a name, or one 'name: arguments', where arguments are a mapping, a list or one value."""
         name, arguments = schema.name_and_arguments(choice, self.group)
         if not isinstance(arguments, dict):
             parameters = schema.configurable(self.find(name, imports))
@@ -55,14 +55,14 @@ class Registry(Generic[Product]):
         return self.bind(Component(name, arguments), imports)
 
     def build(self, chosen: Component, imports: Sequence[ModuleType] = (), **facts: Any) -> Product:
-        """Call the builder with the bound options and the run's `facts`, of which it gets those it names."""
+        """Call the builder with the bound options and those of the run's `facts` that it names."""
         builder = self.find(chosen.name, imports)
         wanted = inspect.signature(builder).parameters
         return builder(**chosen.options, **{name: fact for name, fact in facts.items() if name in wanted})
 
 
 def _builder(module: ModuleType, name: str) -> Any:
-    """Return a function or class of a module; None where there is none, or it is one of Python's own, `system` say."""
+    """Return a function or class of a module; None if it has none, or it is Python's own, for example `system`."""
     found = vars(module).get(name)
     origin = (found.__module__ or "") if inspect.isroutine(found) or isinstance(found, type) else ""
     return found if callable(found) and origin.split(".")[0] not in sys.stdlib_module_names else None
@@ -71,16 +71,16 @@ def _builder(module: ModuleType, name: str) -> Any:
 def import_modules(names: Sequence[str]) -> list[ModuleType]:
     """Import the user's own modules (config key `imports`), from the working directory or installed.
 
-    Raises UserError where there is no such module; an error inside it is the user's own traceback.
+    Raises UserError if there is no such module; an error inside it gives the user its traceback.
     """
     if names and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a console script starts with its own folder there instead
+        sys.path.insert(0, str(Path.cwd()))  # a console script has its own folder there instead
     modules = []
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
             raise UserError(f"imports=[{name}]: this is not the name of a module.")
         if name.split(".")[0] in sys.stdlib_module_names:
-            raise UserError(f"imports=[{name}]: this is Python's own module, and holds nothing to train.")
+            raise UserError(f"imports=[{name}]: this is Python's own module, not one of yours.")
         try:
             modules.append(importlib.import_module(name))
         except ModuleNotFoundError as error:

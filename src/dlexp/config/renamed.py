@@ -1,4 +1,4 @@
-"""Top-level keys that had another name: a saved config is read under the new one, a typed key is answered with it."""
+"""Renamed top-level keys: saved configs are read under the new name, and a typed old name is refused with a hint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ def renamed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_former(key: str, typed: str, where: str = "") -> None:
-    """Raise UserError if `key` ('identity', 'identity.seed') has another name today; show how `typed` reads with it."""
+    """Raise UserError if `key` ('identity', 'identity.seed') was renamed; show `typed` with the new name."""
     former = key.split(".")[0]
     if former in RENAMED:
         today = RENAMED[former]

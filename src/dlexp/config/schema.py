@@ -1,4 +1,4 @@
-"""Checks plain values from a config against the annotations of a function or a dataclass.
+"""Check plain values from a config against the annotations of a function or a dataclass.
 
 A signature is the schema: the ordinary parameters of a builder are the keys of its YAML; its keyword-only parameters
 are facts of the run (number of classes, input shape) that no config can set.
@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from dlexp.errors import UserError, did_you_mean, one_line
 
-LARGEST_FLOAT32 = 3.4e38  # of a number that float32 holds, as every kernel has to
+LARGEST_FLOAT32 = 3.4e38  # the largest number in float32, which every kernel must be able to hold
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A constraint for `Annotated`: the numbers from `low` to `high`, ends included unless said."""
+    """A constraint for `Annotated`: the numbers from `low` to `high`, ends included by default."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -35,8 +35,8 @@ class Interval:
 
 Count = Annotated[int, Interval(1, 2**63 - 1)]
 Natural = Annotated[int, Interval(0, 2**63 - 1)]
-Seed = Annotated[int, Interval(0, 2**32 - 1)]  # what every generator takes
-Threads = Annotated[int, Interval(1, 1024)]  # OpenMP crashes at some tens of thousands
+Seed = Annotated[int, Interval(0, 2**32 - 1)]  # the seeds that every generator takes
+Threads = Annotated[int, Interval(1, 1024)]  # OpenMP crashes with some tens of thousands
 Positive = Annotated[float, Interval(0, without_low=True)]
 NonNegative = Annotated[float, Interval(0)]
 Fraction = Annotated[float, Interval(0, 1, without_high=True)]
@@ -46,7 +46,7 @@ Ratio = Annotated[float, Interval(0, 1)]
 def bind(target: Callable[..., Any], options: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Return every configurable argument of `target`: the checked `options`, and its defaults for the rest.
 
-    Raises UserError for an unknown, missing or ill-typed option; `prefix` ('optimizer.') goes before its name.
+    Raises UserError if an option is unknown, missing or of the wrong type; `prefix` ('optimizer.') precedes its name.
     """
     parameters = configurable(target)
     for key in options:
@@ -64,15 +64,15 @@ def bind(target: Callable[..., Any], options: Mapping[str, Any], prefix: str) ->
 
 
 def configurable(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The parameters of `target` that a config may set: all but the keyword-only ones."""
+    """Return the parameters of `target` that a config may set: all but the keyword-only ones."""
     parameters = inspect.signature(target).parameters
     return {name: p for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
 
 
 def check(annotation: Any, value: Any, key: str) -> Any:
-    """Return `value` as the annotated type (an int may stand for a float, a list for a tuple).
+    """Return `value` as the annotated type (an int is accepted for a float, a list for a tuple).
 
-    Raises UserError naming `key`, `value` and what is wanted.
+    Raises UserError naming `key`, `value` and the type that is needed.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -112,9 +112,9 @@ def check(annotation: Any, value: Any, key: str) -> Any:
 
 
 def name_and_arguments(choice: Any, key: str) -> tuple[str, Any]:
-    """Split what is written as a name, or as one 'name: arguments': `relu`, `{linear: 64}`, `{uniform: [-1, 1]}`.
+    """Split a choice, a name or one 'name: arguments': `relu`, `{linear: 64}`, `{uniform: [-1, 1]}`.
 
-    Raises UserError naming `key` where it is neither.
+    Raises UserError naming `key` if it is neither.
     """
     if isinstance(choice, str):
         return choice, {}
@@ -141,7 +141,7 @@ def _check_any_of(choices: tuple[Any, ...], annotation: Any, value: Any, key: st
 
 
 def _annotation(target: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    if isinstance(parameter.annotation, str):  # a module of the user's with `from __future__ import annotations`
+    if isinstance(parameter.annotation, str):  # a user's module with `from __future__ import annotations`
         return eval(parameter.annotation, getattr(target, "__globals__", {}))
     return Any if parameter.annotation is parameter.empty else parameter.annotation
 
@@ -161,6 +161,6 @@ def _described(annotation: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, int) and value.bit_length() > 1000:  # Python writes none of more than 4,300 digits
+    if isinstance(value, int) and value.bit_length() > 1000:  # Python prints at most 4,300 digits
         return f"an integer of {value.bit_length()} bits"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else one_line(str(value))

@@ -1,7 +1,7 @@
-"""Random changes to whole batches of images, on their device, while training.
+"""Random changes to whole batches of training images, on their device.
 
-Each takes and gives float images (B, C, H, W) in which black is 0, and draws from torch's global generator, whose state
-is in every checkpoint: a resumed run sees the same changes.
+Each takes and returns float images (B, C, H, W) in which black is 0. It draws from torch's global generator. Every
+checkpoint holds the generator's state, so a resumed run sees the same changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Augmentation = Callable[["Tensor"], "Tensor"]
 
 
 def horizontal_flip(probability: Ratio = 0.5) -> Augmentation:
-    """Mirror each image left to right, with a probability."""
+    """Mirror each image left to right with the given probability."""
 
     def change(images: Tensor) -> Tensor:
         chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
@@ -44,7 +44,7 @@ def rotate90() -> Augmentation:
 
 
 def shift(pixels: Count = 4) -> Augmentation:
-    """Move each image by up to `pixels` up or down and left or right; what comes in is black."""
+    """Move each image by up to `pixels` up or down and left or right; the uncovered part is black."""
 
     def change(images: Tensor) -> Tensor:
         count, _, height, width = images.shape
@@ -71,7 +71,8 @@ def brightness(strength: Ratio = 0.2) -> Augmentation:
 def random_resized_crop(smallest: Positive = 0.5, stretch: Positive = 1.33) -> Augmentation:
     """Cut out a part of each image and resize it to the whole, bilinearly (Szegedy et al., 2015).
 
-    The part's area is Uniform(smallest, 1) of the image's, its sides' ratio log-uniform from 1 / stretch to stretch.
+    The part's area is Uniform(smallest, 1) of the image's; the ratio of its sides is log-uniform from 1 / stretch to
+    stretch.
     """
 
     def change(images: Tensor) -> Tensor:
@@ -116,13 +117,16 @@ AUGMENTATIONS: Registry[Augmentation] = Registry(
 
 
 def check(choices: tuple[Any, ...]) -> None:
-    """Raise UserError for a choice that is no augmentation, or has a wrong argument."""
+    """Raise UserError if a choice is not an augmentation, or has a wrong argument."""
     for choice in choices:
         AUGMENTATIONS.bind_choice(choice)
 
 
 def build(choices: tuple[Any, ...], input_shape: tuple[int, ...]) -> Augmentation | None:
-    """Return the chosen augmentations as one, in their order; None for none. Raises UserError for what cannot be."""
+    """Return one function that applies the chosen augmentations in order, None if there are none.
+
+    Raises UserError if a choice does not fit the inputs.
+    """
     if not choices:
         return None
     if len(input_shape) != 3:

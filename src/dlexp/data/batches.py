@@ -1,4 +1,4 @@
-"""A dataset's splits as tensors on the device, and their batches as a model takes them."""
+"""A dataset's splits as tensors on the device, and the batches that a model takes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ VALUES_AT_ONCE = 2**19
 class Batches:
     """Serves batches of normalized inputs, of `dtype`, (B, *input_shape), and targets, int64 (B,) or (B, values).
 
-    Images stay uint8 in memory (shared between processes, where they are memory-mapped) and are normalized a batch
-    at a time on the device; tabular inputs are normalized once.
+    Images stay uint8 in memory (shared between processes if they are memory-mapped) and are normalized a batch at a
+    time on the device; tabular inputs are normalized once.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Batches:
         dtype: torch.dtype,
         augment: Callable[[Tensor], Tensor] | None = None,
     ):
-        """Raise UserError where inputs, targets or the numbers that normalize are too large or small for `dtype`."""
+        """Raise UserError if inputs, targets or normalization statistics are too large or too small for `dtype`."""
         self._augment, self._dtype, precision = augment, dtype, str(dtype).removeprefix("torch.")
         shape = (-1,) + (1,) * (splits["train"].inputs.ndim - 2)
         mean, deviation = mean.reshape(shape), deviation.reshape(shape)
@@ -46,7 +46,7 @@ class Batches:
             i = int((~usable).flatten().nonzero()[0])
             raise UserError(
                 f"dataset.normalization: feature or channel {i} has mean {mean.ravel()[i]:g} and deviation "
-                f"{deviation.ravel()[i]:g}, with which {precision} cannot normalize. Leave it out, scale it, or "
+                f"{deviation.ravel()[i]:g}, which {precision} cannot use to normalize. Leave it out, scale it, or "
                 "take precision=float64."
             )
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
@@ -65,7 +65,7 @@ class Batches:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The names of the splits there are: train, validation where asked for, test."""
+        """The names of the splits: train, validation if it is configured, test."""
         return tuple(self._splits)
 
     def targets(self, split: str) -> Tensor:
@@ -82,17 +82,17 @@ class Batches:
         return self._splits["train"][0].dtype == torch.uint8
 
     def images(self, split: str, indices: Tensor) -> np.ndarray:
-        """Some of a split's images, uint8 (N, H, W, C), as they are stored."""
+        """The chosen images of a split, uint8 (N, H, W, C), as stored."""
         return self._splits[split][0][indices].cpu().numpy()
 
     def normalized(self, raw: Tensor) -> Tensor:
-        """What the model sees of inputs (N, features) in their own units."""
+        """Normalize inputs (N, features) given in their own units, as the model takes them."""
         return raw * self._scale + self._shift
 
     def serve(
         self, split: str, batch_size: int, order: Tensor | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches from number `start` on, in the given order of samples or in their own."""
+        """Yield the batches from number `start` on, in the given order of samples or in the split's own."""
         inputs, targets = self._splits[split]
         if batch_size >= len(targets):  # the order inside a full batch changes nothing but the last bits
             if start == 0:
@@ -110,7 +110,7 @@ class Batches:
     def serve_train(self, batch_size: int, order: Tensor | None, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield train's batches as `serve` does, augmented.
 
-        Each draws when it is asked for, so that a stop before it finds the generator where a resumed run needs it.
+        Each batch draws only when it is requested, so that a stop before it leaves the generator as a resume needs it.
         """
         for inputs, targets in self.serve("train", batch_size, order, start):
             if self._augment is None:
@@ -126,5 +126,5 @@ class Batches:
 
 
 def shuffled(size: int, seed: int, epoch: int, device: torch.device) -> Tensor:
-    """The order of an epoch's samples, a function of seed and epoch alone, so that a resumed epoch is the same."""
+    """Return the order of an epoch's samples, which depends on seed and epoch alone: a resumed epoch is the same."""
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(size)).to(device)

@@ -1,4 +1,4 @@
-"""A dataset's way from files to splits, and to the numbers that normalize its inputs."""
+"""Prepare a dataset: read its files, split its samples, and compute the statistics that normalize its inputs."""
 
 import dataclasses
 import hashlib
@@ -20,9 +20,9 @@ from dlexp.errors import UserError, did_you_mean
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset's splits as raw arrays, and what turns them into a model's inputs: (x − mean) / deviation."""
+    """A dataset's splits as raw arrays, and the statistics that give a model's inputs: (x − mean) / deviation."""
 
-    splits: Mapping[str, Samples]  # train, validation (where asked for), test
+    splits: Mapping[str, Samples]  # train, validation (if configured), test
     mean: np.ndarray  # (channels,) or (features,), in raw units
     deviation: np.ndarray
     source: Source
@@ -41,7 +41,7 @@ def bind(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Dataset:
 
 
 def source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
-    """The facts of a bound dataset; reads nothing."""
+    """Return the facts of a bound dataset; read no file."""
     source = DATASETS.build(dataset, imports)
     if (positive := dataset.preparation.positive_class) is None:
         return source
@@ -53,14 +53,14 @@ def source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
 
 
 def sha256_of(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()) -> str:
-    """The hash of a dataset's samples, before any split; reads or fetches them, and raises, as `prepare` does."""
+    """Return the SHA-256 of a dataset's samples before any split; read, fetch and raise as `prepare` does."""
     return store.read(dataset.name, DATASETS.build(dataset, imports), data_dir)[1]
 
 
 def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()) -> Prepared:
     """Read (or fetch), verify, split and measure a bound dataset.
 
-    Raises UserError for a split that the data cannot give, or a damaged file; JobError where it cannot be fetched.
+    Raises UserError if the samples do not allow the split, or a file is damaged; JobError if it cannot be fetched.
     """
     preparation, source = dataset.preparation, source_of(dataset, imports)
     original = DATASETS.build(dataset, imports)
@@ -71,8 +71,8 @@ def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()
         published = {k: Samples(x, (t == positive).astype(np.int64)) for k, (x, t) in published.items()}
     if source.test_is_train and preparation.test_to_train_ratio is not None:
         raise UserError(
-            f"dataset.test_to_train_ratio={preparation.test_to_train_ratio:g}: these samples are train and "
-            "test already. Set it to null; dataset.test_inputs gives others to test on."
+            f"dataset.test_to_train_ratio={preparation.test_to_train_ratio:g}: train and test have the "
+            "same samples. Set it to null; dataset.test_inputs gives other test samples."
         )
     splits, indices = split(published, preparation)
     digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())

@@ -1,4 +1,4 @@
-"""From published samples to train, validation and test splits, and the numbers that normalize their inputs."""
+"""Split published samples into train, validation and test, and compute the statistics that normalize inputs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dlexp.errors import UserError
 
 
 def split(published: Splits, preparation: Preparation) -> tuple[dict[str, Samples], dict[str, np.ndarray]]:
-    """Return the samples of train, validation (where asked for) and test, and the indices they were taken at.
+    """Return the samples of train, validation (if configured) and test, and their indices in the published samples.
 
     Train and test are as published, or, with `test_to_train_ratio` r, n·r / (1 + r) of all n samples are test.
-    Validation and the subset sizes are taken from these afterwards. Everything repeats with `split_seed`.
-    Raises UserError for sizes that the data cannot give.
+    Then `train_size` and `test_size` cut them, and validation comes from train. The same `split_seed` gives the same
+    splits. Raises UserError if the samples do not allow a size.
     """
     pools = dict(published)
     ratio = preparation.test_to_train_ratio
     if ratio is None and "all" in pools:
-        raise UserError("dataset.test_to_train_ratio=null: nobody published a split of this dataset; take 0.2, say.")
+        raise UserError("dataset.test_to_train_ratio=null: this dataset has no published split; take for example 0.2.")
     if ratio is not None:
         parts = pools.values()
         pool = Samples(np.concatenate([p.inputs for p in parts]), np.concatenate([p.targets for p in parts]))
@@ -42,16 +42,16 @@ def split(published: Splits, preparation: Preparation) -> tuple[dict[str, Sample
     splits = {}
     for name, chosen in indices.items():
         pool = pools["test" if name == "test" else "train"]
-        whole = len(chosen) == len(pool.targets)  # then it stays memory-mapped
+        whole = len(chosen) == len(pool.targets)  # the whole stays memory-mapped
         splits[name] = pool if whole else Samples(pool.inputs[chosen], pool.targets[chosen])
     return splits, indices
 
 
 def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation, float64 (channels,) or (features,), that normalize inputs: (x − mean) / deviation.
+    """Return the mean and deviation, float64 (channels,) or (features,), that normalize inputs: (x − mean) / deviation.
 
-    They come from train alone; `given` ones are of inputs in the unit interval, for images. Constant features are
-    only centred. Raises UserError where `given` lacks its numbers or has too many.
+    They come from train alone. For images, `given` ones refer to inputs in the unit interval. Constant features are
+    only centred. Raises UserError if `given` lacks its numbers or has too many.
     """
     size = source.input_shape[0]
     train = train if train.ndim == 4 else np.moveaxis(train, 1, -1)  # channels last, as images are
@@ -62,7 +62,7 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
         return unit * _given(preparation.mean, "mean", size), unit * _given(preparation.deviation, "deviation", size)
     for key in ("mean", "deviation"):
         if getattr(preparation, key) is not None:
-            raise UserError(f"dataset.{key} is used with dataset.normalization=given only; set it so, or {key}=null.")
+            raise UserError(f"dataset.{key} needs dataset.normalization=given; set it so, or {key}=null.")
     if preparation.normalization == "none":
         return zeros, ones
     if preparation.normalization == "unit" and images:
@@ -72,7 +72,7 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
         low, high = columns.min(0), columns.max(0)
         with np.errstate(over="ignore"):
             return low.astype(float), np.where(high > low, high - low, 1.0)
-    with np.errstate(over="ignore", invalid="ignore"):  # whoever divides by them looks at them
+    with np.errstate(over="ignore", invalid="ignore"):  # `Batches` refuses values that are not finite
         mean, deviation = columns.mean(0, dtype=np.float64), columns.std(0, dtype=np.float64)
     varies = columns.max(0) > columns.min(0)  # rounding may give a constant a deviation of 1e-17
     return mean, np.where(varies & (deviation > 0), deviation, 1.0)
@@ -87,7 +87,7 @@ def _part(
             indices, test_size=size, stratify=stratify, random_state=preparation.split_seed
         )
     except ValueError as error:
-        raise UserError(f"dataset.{key}={value:g} cannot be: {error} (dataset.stratified=false may help)") from None
+        raise UserError(f"dataset.{key}={value:g} is impossible: {error} (dataset.stratified=false may help)") from None
     return np.sort(rest), np.sort(part)
 
 

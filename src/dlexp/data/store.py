@@ -1,6 +1,6 @@
-"""The files of a dataset below the data directory: `<name>/{train,test}_{inputs,targets}.npy` and their checksums.
+"""The files of a dataset in the data directory: `<name>/{train,test}_{inputs,targets}.npy` and their checksums.
 
-`checksums.json` is written last, so that half a download is never taken for data; reading verifies it.
+`checksums.json` is written last, so that an incomplete download is never read as data; reading verifies it.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ CHECKSUMS, LOCK, DOWNLOAD = "checksums.json", ".lock", ".download"
 
 
 def read(name: str, source: Source, data_dir: Path) -> tuple[Splits, str]:
-    """Return the verified samples, memory-mapped, and the SHA-256 of the whole; fetch what is missing.
+    """Return the verified samples, memory-mapped, and the SHA-256 of the whole; fetch files that are missing.
 
-    Raises UserError where a file is damaged, JobError where it is missing and cannot be fetched.
+    Raises UserError if a file is damaged, JobError if it is missing and cannot be fetched.
     """
     if source.embedded is not None:
         splits = source.embedded()
@@ -46,21 +46,21 @@ def read(name: str, source: Source, data_dir: Path) -> tuple[Splits, str]:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether all four files are there, laid out by dlexp or by somebody else."""
+    """Whether all four files are there, written by dlexp or by another program."""
     return all((folder / file).is_file() for file in FILES)
 
 
 def fetch(name: str, source: Source, data_dir: Path) -> None:
-    """Get the published files and lay them out; does nothing where they are there and whole.
+    """Fetch the published files and write them as arrays, unless they are there and undamaged.
 
-    Raises JobError saying what to fetch by hand where there is no network.
+    Raises JobError stating what to fetch by hand if there is no network.
     """
     folder = data_dir / name
     if not is_complete(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with _held(folder):
-                if not is_complete(folder):  # by whom this had to wait for
+                if not is_complete(folder):  # another process may have fetched them meanwhile
                     _fetch(name, source, folder)
         except OSError as error:
             raise JobError(f"{name} could not be written to {folder}: {error}") from error
@@ -75,7 +75,7 @@ def _fetch(name: str, source: Source, folder: Path) -> None:
     except (OSError, EOFError, RuntimeError, tarfile.TarError, http.client.HTTPException) as error:
         raise JobError(
             f"{name} is not in {folder} and could not be fetched: {error}\n"
-            f"Where there is a network, run `dlexp data fetch {name}`; or put {source.origin} into {folder}."
+            f"Run `dlexp data fetch {name}` with a network, or put {source.origin} into {folder}."
         ) from error
     for split, samples in splits.items():
         for part, array in zip(("inputs", "targets"), samples, strict=True):
@@ -86,9 +86,9 @@ def _fetch(name: str, source: Source, folder: Path) -> None:
 
 
 def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
-    """Return the SHA-256 of each file, after comparing it with the one stored when the file was laid out.
+    """Return the SHA-256 of each file, after comparing it with the one stored when the file was written.
 
-    Files that somebody else laid out are checked against what is known of the dataset, once, and get checksums.
+    Files that another program wrote are checked once against the source's facts, and get checksums.
     Raises UserError naming the damaged file.
     """
     folder = data_dir / name
@@ -101,7 +101,7 @@ def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
     except ValueError:
         stored = None
     if not isinstance(stored, dict):
-        raise UserError(f"{folder / CHECKSUMS} is damaged. Delete {folder}/*.npy and it, then fetch again.")
+        raise UserError(f"{folder / CHECKSUMS} is damaged. Delete it and {folder}/*.npy, then fetch again.")
     for file in FILES:
         if file_sha256(folder / file) != stored.get(file):
             raise UserError(
@@ -113,9 +113,9 @@ def verify(name: str, source: Source, data_dir: Path) -> Mapping[str, str]:
 
 
 def download(url: str, path: Path, md5: str) -> None:
-    """Get a published file, unless it is there and whole; one that is not is replaced, and no link is written through.
+    """Fetch a published file unless it is there and undamaged; replace a damaged one, and follow no link.
 
-    Raises OSError or RuntimeError where it cannot be fetched, or is another one.
+    Raises OSError or RuntimeError if it cannot be fetched, or its MD5 differs.
     """
     from torchvision.datasets.utils import check_integrity, download_url
 
@@ -131,20 +131,20 @@ def _adopt(name: str, source: Source, folder: Path) -> Mapping[str, str]:
     splits = _load(name, source, folder)
     if source.content is not None and content_digest(splits) != source.content:
         raise UserError(
-            f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published."
+            f"The files in {folder} are damaged or not {name}: their pixels or labels are not the published ones."
         )
     checksums = _checksums(folder)
     try:
         with _held(folder):
             _write_checksums(folder, checksums)
-    except OSError as error:  # a shared folder that only its owner writes is looked at each time
+    except OSError as error:  # a shared folder that only its owner can write is checked each time
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
     return checksums
 
 
 def _load(name: str, source: Source, folder: Path) -> dict[str, Samples]:
-    """Raise UserError where a file is no array, or not one of this dataset's sizes and labels."""
+    """Return the memory-mapped samples; raise UserError if an array is damaged or does not fit the dataset."""
     try:
         arrays = {file: map_array(folder / file) for file in FILES}
     except ValueError as error:
@@ -172,9 +172,9 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold a dataset's folder against other processes, for its files have one name for all; clear what one left."""
+    """Lock a dataset's folder, because processes write the same files; delete what a killed process left."""
     with awaited(folder / LOCK):
-        for partial in folder.glob("*.part"):  # of a process that was killed
+        for partial in folder.glob("*.part"):  # from a process that was killed
             partial.unlink()
         for partial in folder.rglob(f"{DOWNLOAD}*"):
             shutil.rmtree(partial)
@@ -184,7 +184,7 @@ def _held(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _network_timeout(seconds: float) -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)  # torchvision's downloads have none, and would hang where packets are dropped
+    socket.setdefaulttimeout(seconds)  # torchvision's downloads have none, and would hang if packets are dropped
     try:
         yield
     finally:

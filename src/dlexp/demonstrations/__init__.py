@@ -1,4 +1,4 @@
-"""Demonstrations: exercises that prove something, each as two ways to the same numbers."""
+"""Demonstrations: exercises that show a statement by computing its two sides."""
 
 from dlexp.config.registry import Registry
 from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
@@ -13,7 +13,7 @@ from dlexp.demonstrations.xnor import xnor_in_numpy
 
 
 def none() -> None:
-    """Nothing to prove: the config is trained."""
+    """Demonstrate nothing: the config is trained."""
 
 
 DEMONSTRATIONS: Registry[Demonstration | None] = Registry(

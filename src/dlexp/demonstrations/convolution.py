@@ -1,4 +1,4 @@
-"""Convolutions as linear layers, transposes and products (dl_hw3 ex06, ex14, ex15)."""
+"""Convolutions as linear layers, as transposes and as products (dl_hw3 ex06, ex14, ex15)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def pointwise_convolution(
     in_channels: Count = 3, out_channels: Count = 5, side: Count = 6, seed: Seed = 0
 ) -> Demonstration:
-    """A 1 × 1 convolution, against the same linear layer at every pixel."""
+    """Compare a 1 × 1 convolution with the same linear layer at every pixel."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(2, in_channels, side, side, generator=generator, dtype=torch.float64)
     weight = torch.randn(out_channels, in_channels, generator=generator, dtype=torch.float64)
@@ -34,7 +34,7 @@ def pointwise_convolution(
 def transposed_convolution(
     length: Count = 8, kernel_size: Count = 3, padding: Natural = 1, seed: Seed = 0
 ) -> Demonstration:
-    """∂E/∂x of a padded 1-D convolution, by autograd, against the transposed convolution of ∂E/∂y."""
+    """Compare ∂E/∂x of a padded 1-D convolution, by autograd, with the transposed convolution of ∂E/∂y."""
     _check_kernel(kernel_size, length + 2 * padding)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(1, 1, length, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -69,9 +69,9 @@ def composed_convolution(
     side: Count = 8,
     seed: Seed = 0,
 ) -> Demonstration:
-    """Separable and low-rank convolutions, against the dense one with the weight that they compose.
+    """Compare separable and low-rank convolutions with the dense one whose weight they compose.
 
-    Operations are multiplications with additions for one image, by formula and as PyTorch's own counter has them.
+    An operation is a multiplication with an addition; a formula and PyTorch's counter count them for one image.
     """
     from dlexp.models.convolutions import LowRankConv2d, SeparableConv2d
 
@@ -111,4 +111,4 @@ def _operations(layer: torch.nn.Module, images: torch.Tensor) -> int:
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         layer(images)
-    return counter.get_total_flops() // 2  # it counts multiplication and addition apart
+    return counter.get_total_flops() // 2  # it counts multiplications and additions separately

@@ -1,4 +1,4 @@
-"""How many parameters a net has, by formula and as PyTorch made it (dl_hw3 ex12, nn_theory ex03)."""
+"""The number of parameters of a net, by formula and in PyTorch (dl_hw3 ex12, nn_theory ex03)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNCHANGING = (*ACTIVATIONS, "activation", "dropout", "dropout2d", "softmax", "lo
 
 
 def perceptron_parameters(sizes: LayerSizes = (20, 10, 10, 10, 10, 10, 1)) -> Demonstration:
-    """A multilayer perceptron; a dense layer against filters as large as the image; a new head on frozen layers."""
+    """Count the parameters of a perceptron, of a dense layer and equal filters, and of a new head on frozen layers."""
     with torch.device("meta"):  # shapes without memory
         layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         frozen, head = nn.Linear(512, 64).requires_grad_(False), nn.Linear(64, 10)
@@ -42,7 +42,7 @@ def layer_table(
     input_shape: tuple[Count, ...] = (1, 8, 8),
     classes: Count = 10,
 ) -> Demonstration:
-    """Output values and parameters (weights, then with biases) of every layer, by formula and as PyTorch has them.
+    """Count each layer's output values and parameters (weights, then with biases), by formula and in PyTorch.
 
     A convolution or pooling of n pixels gives ⌊(n + 2 p − k) / s⌋ + 1.
     """
@@ -72,7 +72,7 @@ def layer_table(
 
 
 def _by_formula(name: str, arguments: Any, shape: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
-    """Weights, biases and output shape of a layer."""
+    """Return the number of weights, the number of biases and the output shape of a layer."""
     if not (name in UNCHANGING or (name in FORMULAS and _only_numbers(name, arguments))):
         raise UserError(
             f"demonstration.layers: there is no formula for {name}: {arguments}. Known are {', '.join(FORMULAS)} "

@@ -1,4 +1,4 @@
-"""Demonstrates something with numbers, and leaves a run directory with the two sides of each statement."""
+"""Demonstrate statements with numbers, and write the two sides of each into a run directory."""
 
 import sys
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from dlexp.runs.provenance import config_sha256, origin
 def demonstrate(config: Config, command: Sequence[str] | None = None) -> RunDirectory:
     """Compute both sides of a checked config's statements; write demonstration.csv, result.json, trajectories.csv.
 
-    `command` is what environment.json tells, this process's own unless given.
-    Raises JobError, after everything is written, where sides differ by more than rounding.
+    environment.json records `command`, by default that of this process.
+    Raises JobError, after everything is written, if sides differ by more than rounding.
     """
     imports = import_modules(config.imports)
     demonstration = DEMONSTRATIONS.build(config.demonstration, imports)
-    assert demonstration is not None, "the caller has looked"
+    assert demonstration is not None, "the caller checks this"
     differences = [pair.difference for pair in demonstration.sides]  # before a directory is made
     run = RunDirectory.create(Path(config.output_dir), config.name)
     with run.locked():

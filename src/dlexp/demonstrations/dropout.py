@@ -10,7 +10,7 @@ from dlexp.demonstrations.sides import Demonstration, Sides
 
 
 def dropout_ensemble(inputs: Annotated[int, Interval(1, 12)] = 10, classes: Count = 4, seed: Seed = 0) -> Demonstration:
-    """Softmax regression under every one of the 2ⁿ masks of its inputs, against one pass with halved weights."""
+    """Compare softmax regression under all 2ⁿ masks of its inputs with one pass with halved weights."""
     generator = torch.Generator().manual_seed(seed)
     w = torch.randn(classes, inputs, generator=generator, dtype=torch.float64)
     b, x = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (classes, inputs))

@@ -17,9 +17,9 @@ def early_stopping_is_l2(
     learning_rate: Positive = 0.05,
     steps: Count = 30,
 ) -> Demonstration:
-    """Gradient descent from 0 on ½ (w − w*)ᵀ H (w − w*), stopped after τ steps, against weight decay ½ α ‖w‖².
+    """Compare τ steps of gradient descent from 0 on ½ (w − w*)ᵀ H (w − w*) with weight decay ½ α ‖w‖².
 
-    H has the given eigenvalues λ, turned by `angle` radians. Raises UserError where descent would not converge.
+    H has the given eigenvalues λ, and eigenvectors at `angle` radians. Raises UserError if descent would not converge.
     """
     values = np.array(eigenvalues)
     if learning_rate * values.max() >= 1:
@@ -35,7 +35,7 @@ def early_stopping_is_l2(
     def decayed(alpha: float) -> np.ndarray:
         return np.linalg.solve(h + alpha * np.eye(2), h @ best)
 
-    left = (1 - learning_rate * values) ** steps  # the share of w* that is still missing, along each eigenvector
+    left = (1 - learning_rate * values) ** steps  # the share of w* that is still missing along each eigenvector
     alphas = values * left / (1 - left)
     alpha = 1 / (steps * learning_rate)
     fitted = float(

@@ -1,4 +1,4 @@
-"""Gradients by formula against autograd (ml_hw4 ex02 and ex03, nn_theory ex05)."""
+"""Gradients by formula and by autograd (ml_hw4 ex02 and ex03, nn_theory ex05)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def squared_error_gradients(inputs: Count = 6, hidden: Count = 4, outputs: Count = 2, seed: Seed = 0) -> Demonstration:
-    """E = ½ ‖y − z‖² with z = W h, h = relu(g), g = V x; and how many weights 4096 → 2048 → 2 has."""
+    """Gradients of E = ½ ‖y − z‖² with z = W h, h = relu(g), g = V x; and the number of weights of 4096 → 2048 → 2."""
     v, w, x, y = _draw(seed, (hidden, inputs), (outputs, hidden), (inputs,), (outputs,))
     g = v @ x
     h = g.relu()
@@ -37,7 +37,7 @@ def squared_error_gradients(inputs: Count = 6, hidden: Count = 4, outputs: Count
 
 
 def shared_weight_gradients(inputs: Count = 4, hidden: Count = 5, samples: Count = 8, seed: Seed = 0) -> Demonstration:
-    """Binary cross-entropy over m samples of σ(w₂ · (relu(a) + relu(−a)) + b₂), with one a = W₁ x + b₁ for both."""
+    """Gradients of binary cross-entropy on σ(w₂ · (relu(a) + relu(−a)) + b₂) with a = W₁ x + b₁, over m samples."""
     w1, b1, w2, b2, x = _draw(seed, (hidden, inputs), (hidden,), (hidden,), (), (samples, inputs))
     t = (torch.arange(samples) % 2).double()
     a = x @ w1.T + b1
@@ -62,7 +62,7 @@ def shared_weight_gradients(inputs: Count = 4, hidden: Count = 5, samples: Count
 
 
 def sigmoid_deltas(seed: Seed = 0) -> Demonstration:
-    """A 2-2-1 net of sigmoid units and E = ½ (t − y)²: δ of each unit by formula, and the gradients they give."""
+    """The δ of each unit of a 2-2-1 sigmoid net with E = ½ (t − y)², and its gradients, by formula and by autograd."""
     v, a, w, b, x = _draw(seed, (2, 2), (2,), (2,), (), (2,))
     t = 1.0
     net_h = v @ x + a

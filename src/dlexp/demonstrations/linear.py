@@ -1,4 +1,4 @@
-"""Linear networks: their rank, and that depth adds nothing (dl_hw3 ex02, nn_theory ex05)."""
+"""Linear networks: the narrowest layer limits their rank, and depth adds nothing (dl_hw3 ex02, nn_theory ex05)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def linear_rank(hidden_sizes: tuple[Count, ...] = (4, 16), samples: Count = 200, seed: Seed = 0) -> Demonstration:
-    """5 → 5 and 5 → h → 5 without activations, trained on one set of rank 5, against the best map of their rank.
+    """Train linear nets 5 → 5 and 5 → h → 5 on the same data of rank 5, and compare each with the best map of its rank.
 
-    That is least squares, and its projection on as many directions of the fitted values as the net has rank (reduced-
-    rank regression: Izenman, 1975).
+    The best map of rank r is least squares, projected on the first r directions of its fitted values (reduced-rank
+    regression: Izenman, 1975).
     """
     generator = torch.Generator().manual_seed(seed)
     x, noise = torch.randn(2, samples, 5, generator=generator, dtype=torch.float64)
@@ -55,7 +55,7 @@ def _train(net: nn.Module, x: Tensor, y: Tensor) -> float:
 
 
 def deep_linear(sizes: LayerSizes = (6, 8, 7, 3), seed: Seed = 0) -> Demonstration:
-    """A deep net without activations, against one layer with the product of its weights."""
+    """Compare a deep net without activations with one layer that has the product of its weights."""
     torch.manual_seed(seed)
     layers = [nn.Linear(a, b).double() for a, b in itertools.pairwise(sizes)]
     x = torch.randn(4, sizes[0], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What a demonstration gives: two ways to the same numbers, and curves to be drawn."""
+"""The results of a demonstration: the two sides of each statement, and curves to draw."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ LayerSizes = Annotated[tuple[Count, ...], _two_or_more]
 
 @dataclass(frozen=True)
 class Sides:
-    """A statement, and its two sides as arrays, tensors or numbers of equal shape.
+    """A statement and its two sides: arrays, tensors or numbers of equal shape.
 
-    `tolerance` is the largest difference that rounding explains; None where the sides are said to be near, not equal.
+    `tolerance` is the largest difference that rounding explains; None if the statement calls the sides near, not equal.
     """
 
     statement: str
@@ -44,7 +44,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """The sides of each statement; `curves` name points (n, 2) in the plane."""
+    """The sides of each statement; `curves` maps names to points (n, 2) in the plane."""
 
     sides: Sequence[Sides]
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sigmoid_is_softmax(inputs: Count = 3, samples: Count = 5, seed: Seed = 0) -> Demonstration:
-    """Two softmax units (w₁, b₁), (w₂, b₂), against one sigmoid unit with w₂ − w₁ and b₂ − b₁."""
+    """Compare two softmax units (w₁, b₁), (w₂, b₂) with one sigmoid unit with w₂ − w₁ and b₂ − b₁."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(samples, inputs, generator=generator, dtype=torch.float64)
     w, b = (torch.randn(2, n, generator=generator, dtype=torch.float64) for n in (inputs, 1))
@@ -26,7 +26,7 @@ def sigmoid_is_softmax(inputs: Count = 3, samples: Count = 5, seed: Seed = 0) ->
 
 
 def log_sum_exp(classes: Count = 5, largest: Positive = 1e4, seed: Seed = 0) -> Demonstration:
-    """Cross-entropy as LSE(z) − z_t, its gradient, and LSE shifted by its maximum where exp(z) is infinite."""
+    """Cross-entropy as LSE(z) − z_t, the gradient of LSE, and LSE shifted by its maximum if exp(z) is infinite."""
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(classes, generator=generator, dtype=torch.float64).requires_grad_()
     target = torch.tensor(classes // 2)
@@ -53,10 +53,10 @@ def log_sum_exp(classes: Count = 5, largest: Positive = 1e4, seed: Seed = 0) -> 
 
 
 def several_labels(classes: Count = 6, labels_on: Count = 3) -> Demonstration:
-    """The least that categorical and per-class binary cross-entropy can reach where several labels are on.
+    """The least categorical and per-class binary cross-entropy that are possible if several labels are on.
 
-    Σ −log softmax(z)ₖ over the k labels that are on is least where they share the probability: k log k, never 0.
-    The binary ones are each least at 0.
+    Σ −log softmax(z)ₖ over the k labels that are on is least if they share the probability: k log k, never 0.
+    The least of each binary one is 0.
     """
     if labels_on > classes:
         raise UserError(f"demonstration.labels_on={labels_on} is more than demonstration.classes={classes}.")

@@ -1,4 +1,4 @@
-"""XNOR in NumPy, the backward pass by hand (nn_hw2 ex05), against PyTorch from the same start."""
+"""XNOR in NumPy with the backward pass by hand, and in PyTorch from the same start (nn_hw2 ex05)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TARGETS = np.array([1, 0, 0, 1], float)
 
 
 def xnor_in_numpy(epochs: Natural = 500, learning_rate: Positive = 0.1, seed: Seed = 0) -> Demonstration:
-    """2 → 3 (ReLU) → 1 (sigmoid) from Uniform(0, 1), binary cross-entropy, one sample at a time and in order."""
+    """Train 2 → 3 (ReLU) → 1 (sigmoid) from Uniform(0, 1) with binary cross-entropy, one sample at a time, in order."""
     generator = np.random.default_rng(seed)
     start = [generator.uniform(size=shape) for shape in ((3, 2), (3,), (1, 3), (1,))]
     ours, theirs = _in_numpy(start, epochs, learning_rate), _in_torch(start, epochs, learning_rate)
@@ -36,7 +36,7 @@ def _in_numpy(start: list[np.ndarray], epochs: int, learning_rate: float) -> lis
             g = v @ x + a
             h = np.maximum(g, 0)
             y = 1 / (1 + np.exp(-(w @ h + b)))
-            d_z = y - t  # of binary cross-entropy after the sigmoid
+            d_z = y - t  # the gradient of binary cross-entropy after the sigmoid
             d_g = (w.T @ d_z) * (g > 0)
             w -= learning_rate * np.outer(d_z, h)
             b -= learning_rate * d_z

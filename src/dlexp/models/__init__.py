@@ -1,4 +1,4 @@
-"""Models: one file each, and the table that names them."""
+"""Models: each has one file, and MODELS names them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,6 @@
-"""A network whose backward pass is written out: no autograd anywhere.
+"""A network whose backward pass is written out, without autograd.
 
-For a layer y = f(x) and g = ∂E/∂y, summed over the batch's samples as E's mean has it, the chain rule gives
+For a layer y = f(x) and g = ∂E/∂y, where E is the mean over the batch's samples, the chain rule gives
 
     linear, y = x Wᵀ + b    ∂E/∂W = gᵀ x    ∂E/∂b = Σ g    ∂E/∂x = g W
     activation, y = σ(x)    ∂E/∂x = g · σ′(x)
@@ -23,20 +23,20 @@ DERIVATIVES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], Tensor]] = {
     nn.LeakyReLU: lambda module, x, y: torch.where(x > 0, 1.0, x.new_tensor(module.negative_slope)),
     nn.Tanh: lambda module, x, y: 1 - y * y,
     nn.Sigmoid: lambda module, x, y: y * (1 - y),
-    # PyTorch's is x itself, and its slope 1, where β x is above its threshold.
+    # PyTorch's softplus is x itself, with slope 1, if β x is above its threshold.
     nn.Softplus: lambda module, x, y: (module.beta * x).sigmoid().masked_fill(module.beta * x > module.threshold, 1.0),
 }
 
 
 class ByHand(nn.Sequential):
-    """Linear layers and activations that remember what went in, and can be gone through backwards."""
+    """Linear layers and activations that keep their inputs, and compute their gradients from the last to the first."""
 
     def __init__(self, model: nn.Sequential):
         super().__init__(*model)
         for module in self:
             if type(module) not in (nn.Flatten, nn.Linear, *DERIVATIVES):
                 raise UserError(
-                    f"model.backward=manual knows no derivative of {type(module).__name__}: take relu, leaky_relu, "
+                    f"model.backward=manual has no derivative of {type(module).__name__}: take relu, leaky_relu, "
                     "tanh, sigmoid, softplus or identity, or model.backward=autograd."
                 )
         self._values: list[Tensor] = []
@@ -49,7 +49,7 @@ class ByHand(nn.Sequential):
         return self._values[-1]
 
     def backward(self, gradient: Tensor) -> None:
-        """Set every parameter's `grad` from `gradient` (N, classes), that of the loss by the last outputs."""
+        """Set every parameter's `grad` from `gradient` (N, classes), the loss's gradient by the last outputs."""
         for module, x, y in reversed(list(zip(self, self._values, self._values[1:], strict=False))):
             if isinstance(module, nn.Flatten):
                 gradient = gradient.view_as(x)

@@ -1,4 +1,4 @@
-"""Convolutions with fewer parameters and operations than the dense one whose weight they compose."""
+"""Convolutions that compose a dense convolution's weight from fewer parameters, with fewer operations."""
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,8 @@ class SeparableConv2d(nn.Sequential):
 class LowRankConv2d(nn.Sequential):
     """W[i, j, l, k] = Σᵣ a_ir b_jr c_lr d_kr with `rank` terms: (N, in, H, W) → (N, out, H′, W′).
 
-    In the order of fewest operations: input channels are summed first (c), then rows (a) and columns (b) of each term,
-    then the terms are spread over the output channels (d).
+    The order takes the fewest operations: first sum the input channels (c), then rows (a) and columns (b) of each term,
+    then spread the terms over the output channels (d).
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Initial weights by name: `he_normal`, `{uniform: [-1, 1]}`, or `{weight: …, bias: …}` with one of these for each.
 
-A name alone is for the weights, with biases of zero; but `uniform` alone is for both, as the course uses it.
+A name alone sets the weights, and biases are zero; but `uniform` alone sets both, as the course uses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Numbers = list[Any]  # nested lists of numbers
 
 
 def default(*, tensor: Tensor) -> None:
-    """Keep what PyTorch's layer drew."""
+    """Keep the values that PyTorch's layer drew."""
 
 
 def uniform(low: float = 0.0, high: float = 1.0, *, tensor: Tensor) -> None:
@@ -66,7 +66,7 @@ def he_normal(*, tensor: Tensor) -> None:
 def explicit(values: Numbers, *, tensor: Tensor, layer: int) -> None:
     """Set the tensor to `values[layer]`; layers count from the input, weight rows are output units.
 
-    Raises UserError where there is none for the layer, or it has another shape.
+    Raises UserError if the layer has no values, or they have another shape.
     """
     if layer >= len(values):
         raise UserError(f"model.init has explicit values for {len(values)} layers, but there are more.")

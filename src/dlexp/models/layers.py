@@ -1,4 +1,4 @@
-"""Networks as lists of layers: what a user writes in YAML instead of Python.
+"""Networks as lists of layers, which a user writes in YAML instead of Python.
 
 A layer is its name (`relu`), its name with its first argument (`linear: 64`, `leaky_relu: 0.2`) or with arguments
 under PyTorch's names (`conv2d: {out_channels: 32, kernel_size: 3}`). Input sizes are inferred and cannot be given.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layer:
-    """Where a layer's class is, which argument of it is inferred, and how many dimensions its input must have."""
+    """The path of a layer's class, the argument that is inferred, and how many dimensions its input must have."""
 
     path: str
     infers: str | None = None
@@ -71,7 +71,7 @@ LAYERS = {
     "softmax": Layer("torch.nn.Softmax"),
     "log_softmax": Layer("torch.nn.LogSoftmax"),
 }
-OF_MODEL = ("activation", "output")  # the model's activation; a linear layer to the number of classes
+OF_MODEL = ("activation", "output")  # the model's activation; a linear layer to the model's outputs
 
 
 def _is_activation(layer: Any) -> None:
@@ -108,9 +108,9 @@ def layers(
     input_shape: tuple[int, ...],
     num_outputs: int,
 ) -> nn.Sequential:
-    """Build the layers in order; one sample of zeros goes through each to learn the sizes of the next.
+    """Build the layers in order; each gets its input size from a sample of zeros that the layers before it transform.
 
-    Takes (N, *input_shape). Raises UserError naming the layer that cannot take what the one before it gives.
+    The model takes (N, *input_shape). Raises UserError naming a layer that cannot take the output of the one before.
     """
     own = {"activation": activation, "output": {"linear": num_outputs}}
     model, _ = _stack(layers, torch.zeros(1, *input_shape), own, "model.layers")
@@ -119,7 +119,7 @@ def layers(
 
 
 def _stack(layers: Sequence[Any], sample: Tensor, own: Mapping[str, Any], where: str) -> tuple[nn.Sequential, Tensor]:
-    """Build the layers, and return what the last one makes of the sample too."""
+    """Build the layers; return them with the last one's output for the sample."""
     model = nn.Sequential()
     for i, layer in enumerate(layers):
         name, arguments = name_and_arguments(own.get(layer, layer) if isinstance(layer, str) else layer, where)
@@ -139,7 +139,7 @@ def _stack(layers: Sequence[Any], sample: Tensor, own: Mapping[str, Any], where:
 
 def _layer(name: str, arguments: Any, sample: Tensor) -> nn.Module:
     layer, build = LAYERS[name], _class(name)
-    # In place, a layer would change what others still need: the stored samples, a trace, its own derivative.
+    # An in-place layer would change what others still need: the stored samples, a trace, its own derivative.
     given = (layer.infers, "device", "dtype", "inplace", "args", "kwargs")
     known = [p for p in inspect.signature(build).parameters if p not in given]
     if not isinstance(arguments, dict):
@@ -152,8 +152,8 @@ def _layer(name: str, arguments: Any, sample: Tensor) -> nn.Module:
     if name in ("softmax", "log_softmax"):
         arguments = {"dim": 1, **arguments}
     if layer.dimensions is not None and sample.dim() != layer.dimensions:
-        hints = {2: "put `flatten` before it", 4: "it wants images (channels, height, width)"}
-        raise ValueError(hints.get(layer.dimensions, "it wants (channels, length)"))
+        hints = {2: "put `flatten` before it", 4: "it needs images (channels, height, width)"}
+        raise ValueError(hints.get(layer.dimensions, "it needs (channels, length)"))
     if layer.infers == "normalized_shape":
         arguments = {layer.infers: sample.shape[1:], **arguments}
     elif layer.infers is not None:

@@ -24,15 +24,15 @@ def mlp(
 ) -> "nn.Module":
     """Linear → [batch norm] → activation → [dropout] for each hidden size, then a linear layer to the outputs.
 
-    Takes (N, *input_shape), flattened; gives (N, num_outputs). Without hidden sizes it is softmax regression. A list of
-    activations has one for each hidden size, and may have one more, for the outputs. With `backward=manual` its
+    The model flattens (N, *input_shape) and gives (N, num_outputs). Without hidden sizes it is softmax regression. A
+    list of activations has one for each hidden size, and may have one more for the outputs. With `backward=manual` the
     gradients come from formulas (see `by_hand`), without autograd. Raises UserError for a list of another length.
     """
     each = activation if isinstance(activation, tuple) else (activation,) * len(hidden_sizes)
     if len(each) - len(hidden_sizes) not in (0, 1):
         raise UserError(
             f"model.activation: there are {len(each)} for {len(hidden_sizes)} hidden layers. Give one for each, and "
-            "one more if the outputs are to have one."
+            "one more if the outputs need one."
         )
     hidden: list[Any] = []
     for size, own in zip(hidden_sizes, each, strict=False):

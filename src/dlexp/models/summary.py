@@ -1,4 +1,4 @@
-"""A model's layers: what each gives, and how many parameters it has."""
+"""A model's layers: the output shape and the number of parameters of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Layer(NamedTuple):
 
 
 def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
-    """Return the model's innermost modules in the order in which one sample of zeros goes through them."""
+    """Return the model's innermost modules in the order in which they are called."""
     rows: list[Layer] = []
     hooks = []
     for name, module in model.named_modules():

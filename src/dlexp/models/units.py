@@ -1,4 +1,4 @@
-"""What PyTorch has no module for: maxout, the step functions of hand-made networks, and branches."""
+"""Modules that PyTorch lacks: maxout, the step functions of hand-made networks, and branches."""
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ class Maxout(nn.Module):
 
 
 class Step(nn.Module):
-    """1 where the input is at least 0, and 0 elsewhere; its gradient is 0."""
+    """1 if the input is at least 0, else 0; its gradient is 0."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply it to each element."""
@@ -26,7 +26,7 @@ class Step(nn.Module):
 
 
 class IsZero(nn.Module):
-    """1 where the input is 0, and 0 elsewhere; its gradient is 0."""
+    """1 if the input is 0, else 0; its gradient is 0."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply it to each element."""
@@ -42,7 +42,7 @@ class Negate(nn.Module):
 
 
 class Sum(nn.ModuleList):
-    """Gives every branch the same input, and adds what they give, of equal shapes."""
+    """Gives every branch the same input, and adds their outputs, which have equal shapes."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the sum over the branches."""
@@ -50,7 +50,7 @@ class Sum(nn.ModuleList):
 
 
 class Concatenate(nn.ModuleList):
-    """Gives every branch the same input, and puts what they give side by side: (N, features₁ + features₂ + …, …)."""
+    """Gives every branch the same input, and concatenates their outputs: (N, features₁ + features₂ + …, …)."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the branches' outputs along dimension 1."""

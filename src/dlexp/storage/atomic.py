@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files completely or not at all."""
 
 import os
 from collections.abc import Iterable
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a file so that, whenever the process dies, the old or the new content is there in full.
+    """Write a file so that it has all of the old or all of the new content whenever the process dies.
 
     Content → temporary file in the same directory → fsync → rename → fsync of the directory; the two fsyncs guard
-    against power loss and are left out where not `durable`. Raises OSError as it comes.
+    against power loss and are left out if not `durable`. Lets an OSError pass.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         partial.unlink(missing_ok=True)
-        with partial.open("xb") as file:  # x follows no link that somebody put there
+        with partial.open("xb") as file:  # x follows no link in its place
             file.write(content)
             if durable:
                 file.flush()
@@ -28,9 +28,9 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
 
 
 def clear_partial(files: Iterable[Path]) -> None:
-    """Delete half-written files, but for those of other processes that live: pictures are drawn without the lock.
+    """Delete half-written files except those of other living processes, which draw pictures without the lock.
 
-    What is not named as `write_atomically` does is somebody else's.
+    Files that `write_atomically` did not name are kept.
     """
     for partial in files:
         number = partial.name.split(".")[-2]
@@ -40,7 +40,7 @@ def clear_partial(files: Iterable[Path]) -> None:
 
 
 def lives(number: str) -> bool:
-    """Whether there is a process of this number."""
+    """Whether a process with this number exists."""
     try:
         os.kill(int(number), 0)
     except (ProcessLookupError, ValueError, OverflowError):
@@ -51,7 +51,7 @@ def lives(number: str) -> bool:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring a folder's entries to the disk: a file that is synced is found again only where its name is there too."""
+    """Bring a folder's entries to the disk: after power loss, a synced file is found only if its name is synced too."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

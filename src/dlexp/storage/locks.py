@@ -1,4 +1,4 @@
-"""A file that one process holds; the lock goes with the process."""
+"""Lock files: one process holds a file, and its lock ends with the process."""
 
 import fcntl
 import os
@@ -16,10 +16,10 @@ _LOOK_AGAIN, _AT_MOST = 0.1, 2.0  # seconds
 
 @contextmanager
 def held(path: Path, what: str) -> Iterator[None]:
-    """Hold the file at `path`, the process's number in it. UserError where another process holds it, with its number.
+    """Hold the file at `path`, and write the process's number into it.
 
-    A number may be that of a holder before, which was killed, and somebody may just be looking (`is_held`): what is
-    said has stood there for a while.
+    Raises UserError with the number of the process that holds it. Waits before that until the number is unchanged: it
+    may come from an earlier holder that was killed, and `is_held` in another process holds the file for a moment.
     """
     with open_regular(path, "a+") as file:
         deadline, before = time.monotonic() + _AT_MOST, ""
@@ -41,7 +41,7 @@ def held(path: Path, what: str) -> Iterator[None]:
 
 @contextmanager
 def awaited(path: Path) -> Iterator[None]:
-    """Hold the file at `path` as soon as no other process does."""
+    """Wait until no other process holds the file at `path`, and hold it."""
     with open_regular(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -56,7 +56,7 @@ def is_held(path: Path) -> bool:
 
 
 def taken(file: int, how: int = fcntl.LOCK_EX) -> bool:
-    """Take a lock on an open file (alone, or with `fcntl.LOCK_SH` beside others); False where somebody else has it."""
+    """Take a lock on an open file (exclusive, or shared with `fcntl.LOCK_SH`); False if another process has it."""
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,6 @@
 """Files that carry the SHA-256 of their content: YAML in a comment, JSON under a key, tensors in the ZIP's comment.
 
-Anything that opens YAML, JSON or a checkpoint opens them as they are. Files of older versions may have no seal.
+Any program that reads YAML, JSON or PyTorch's archives can read them. Files of older versions may have no seal.
 """
 
 import io
@@ -18,12 +18,12 @@ from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import check_seal, load_json, load_tensors, load_yaml, open_regular, read_bytes, seal
 
 _YAML_SEAL = "# SHA-256 of the lines below: "
-_DIGITS = 64  # of a SHA-256
+_DIGITS = 64  # in a SHA-256
 _ZIP_SEAL = struct.pack("<H", _DIGITS)  # the length of a ZIP archive's comment; the comment follows
 
 
 def write_yaml(path: Path, mapping: Mapping[str, Any], comment: str) -> None:
-    """Write a mapping as YAML, below a comment and the seal."""
+    """Write a mapping as YAML below a comment and the seal."""
     text = OmegaConf.to_yaml(OmegaConf.create(dict(mapping)))
     write_atomically(path, f"# {comment}\n{_YAML_SEAL}{seal(text)}\n{text}".encode())
 
@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = True) -> None:
-    """Write an object of plain values, whose numbers are finite, as JSON with the seal under the key `sha256`."""
+    """Write an object of plain values with finite numbers as JSON, with the seal under the key `sha256`."""
     sealed = {**content, "sha256": seal(json.dumps(content, sort_keys=True))}
     text = json.dumps(sealed, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode(), durable=durable)
@@ -78,17 +78,17 @@ def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_tensors(path: Path) -> Any:
-    """Return what `write_tensors` wrote, on the CPU; raise UserError if it is missing, damaged or not that."""
+    """Return the content that `write_tensors` wrote, on the CPU; raise UserError if it is missing or damaged."""
     try:
         with open_regular(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - len(_ZIP_SEAL) - _DIGITS))
-            if file.read(len(_ZIP_SEAL)) != _ZIP_SEAL:  # a large file that is no checkpoint is not read
-                raise UserError(f"{path} is damaged: it does not end as a checkpoint does.")
+            if file.read(len(_ZIP_SEAL)) != _ZIP_SEAL:  # do not read a large file that is not a checkpoint
+                raise UserError(f"{path} is damaged: it does not end like a checkpoint.")
             file.seek(0)
             content = file.read()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    archive = content[: -len(_ZIP_SEAL) - _DIGITS] + b"\0\0"  # the length of no comment, as torch.save wrote it
+    archive = content[: -len(_ZIP_SEAL) - _DIGITS] + b"\0\0"  # as torch.save wrote it: the comment's length is 0
     check_seal(path, content[-_DIGITS:].decode(errors="replace"), archive)
     try:
         return load_tensors(archive)
@@ -97,5 +97,5 @@ def read_tensors(path: Path) -> Any:
 
 
 def seal_archive(archive: bytes) -> bytes:
-    """Return a ZIP archive that has no comment with its seal as one."""
+    """Add the seal as a comment to a ZIP archive that has none."""
     return archive[:-2] + _ZIP_SEAL + seal(archive).encode()

@@ -1,4 +1,4 @@
-"""A table of a run, that a loop appends to and a checkpoint cuts back."""
+"""A table of a run: the training loop appends rows, and a resume cuts it back to its checkpoint."""
 
 import csv
 import hashlib
@@ -13,10 +13,10 @@ from dlexp.storage.untrusted import open_regular, read_head
 
 
 class Table:
-    """A CSV file that only grows: rows are buffered, and on disk after `sync`."""
+    """A CSV file that only grows: rows are buffered, and are on disk after `sync`."""
 
     def __init__(self, path: Path, columns: Sequence[str], length: int = 0):
-        """Open an empty table, or go on after the first `length` bytes of one that `check_head` has checked."""
+        """Open an empty table, or continue after the first `length` bytes of one that `check_head` has checked."""
         self.is_new = not length
         self._digest = hashlib.sha256(read_head(path, length))
         self._file: IO[str] = open_regular(path, "r+" if length else "w", newline="", encoding="utf-8")
@@ -28,13 +28,13 @@ class Table:
             self._writer.writerow(columns)
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Add the columns' values from `row`; floats are written in full, so that equal text means equal bits."""
+        """Append the columns' values from `row`; floats are written in full, so that equal text means equal bits."""
         self._writer.writerow([row[column] for column in self._columns])
         if time.monotonic() >= self._next_flush:
             self.flush()
 
     def write(self, text: str) -> None:
-        """Add text, a row as `csv` writes it."""
+        """Append the text of a row, for `csv.writer`."""
         self._digest.update(text.encode())
         self._file.write(text)
 
@@ -44,7 +44,7 @@ class Table:
         self._next_flush = time.monotonic() + 1.0
 
     def sync(self) -> tuple[int, str]:
-        """Bring every row to the disk; return the length in bytes, and the SHA-256."""
+        """Bring every row to the disk; return the file's length in bytes and its SHA-256."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell(), self._digest.hexdigest()
@@ -54,6 +54,6 @@ class Table:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close after a failure, when what is buffered may not be writable: the last `sync` is what counts."""
+        """Close after a failure, even if buffered rows cannot be written: a checkpoint needs only synced rows."""
         with suppress(OSError):
             self._file.close()

@@ -1,26 +1,26 @@
-"""What guards against files that somebody else made, or damaged. Other modules read as if files were honest.
+"""Guards against files that a stranger made or that are damaged. Other modules trust the files they read.
 
-Who may have made a file, and what refuses it:
+The threats, and the functions that refuse them:
 
-- Somebody hands over a run directory, a config or a checkpoint, to run code, to have another file read or overwritten,
+- A stranger provides a run directory, a config or a checkpoint to run code, to have another file read or overwritten,
   or to keep the machine busy. `open_regular`, `is_regular` and `refuse_link` refuse links, queues and devices;
-  `read_bytes` and `read_at_most` refuse what is too large; `load_yaml` and `load_json` refuse tags that construct
+  `read_bytes` and `read_at_most` refuse large files; `load_yaml` and `load_json` refuse tags that construct
   objects, deep nesting and aliases that multiply; `refuse_interpolations` refuses ${…}, which could read the
   environment; `refuse_foreign_code` refuses modules that are not the user's own; `load_tensors` refuses pickles that
   call functions and archives that claim more than they hold.
-- Somebody writes to a shared folder of configs or data: `refuse_alias_bombs` and `map_array`.
+- A stranger writes to a shared folder of configs or data: `refuse_alias_bombs` and `map_array`.
 - A server sends another archive than the published one: `load_pickled_arrays` and `read_at_most`.
 - A disk flips bits, a crash cuts a file, a person edits one: `check_seal` and `check_head` compare the content with the
   SHA-256 that was stored when it was written (by `storage.sealed`, `storage.tables`, `runs.directory`, `data.store`).
 
-Not guarded against: forgery, for whoever can write a file can write its SHA-256 (a stranger's figures are a claim);
-links in the folders above a file and links to datasets, by which users keep outputs and data on another disk; a folder
-that is swapped for a link between the check and the use; faults in the parsers of PyTorch, NumPy, SciPy and libyaml;
-a checkpoint as large as the memory.
+There is no guard against: forgery, because whoever can write a file can write its SHA-256 (a stranger's figures are
+only a claim); links in the folders above a file and links to datasets, which users need to keep outputs and data on
+another disk; a folder that is replaced by a link between the check and the use; faults in the parsers of PyTorch,
+NumPy, SciPy and libyaml; a checkpoint as large as the memory.
 
-Guards that know what a key or a value means stay where that is known: which environment variables a config may show
-(`config.composition`), which classes Hydra's plugins may name (there and in `sweep.launchers`), whether arrays fit a
-dataset (`data.store`) or tensors a job (`training.session`), how the report escapes text (`report.page`).
+Guards that depend on the meaning of a key or a value are in other modules: which environment variables a config may
+show (`config.composition`), which classes Hydra's plugins may name (there and in `sweep.launchers`), whether arrays fit
+a dataset (`data.store`) or tensors fit a job (`training.session`), how the report escapes text (`report.page`).
 """
 
 import errno
@@ -41,10 +41,10 @@ import yaml
 
 from dlexp.errors import UserError
 
-LARGEST = 2**28  # bytes that are read of a table, a config or a note; a million steps are 100 MB
-MOST_REPEATED = 10_000  # values that a YAML text may give again by aliases
-_SHORT = 2000  # bytes of a YAML text that cannot be nested too deep
-_ARRAYS = {  # what NumPy's arrays are pickled with, by Python 2 or 3
+LARGEST = 2**28  # bytes that are read from a table, a config or a note; a table of a million steps has 100 MB
+MOST_REPEATED = 10_000  # values that aliases may repeat in a YAML text
+_SHORT = 2000  # bytes; a shorter YAML text cannot be nested too deep
+_ARRAYS = {  # the names in pickles of NumPy's arrays, from Python 2 or 3
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
     ("numpy", "ndarray"),
@@ -57,10 +57,10 @@ _ARRAYS = {  # what NumPy's arrays are pickled with, by Python 2 or 3
 
 
 def open_regular(path: Path, mode: str = "rb", **options: Any) -> IO[Any]:
-    """Open a file as `open` does, but raise UserError if it is a link, a queue or a device. OSError as it comes.
+    """Open a file as `open` does, but raise UserError if it is a link, a queue or a device. Lets an OSError pass.
 
-    A link would let the maker of a folder choose what is read into a report, or which file elsewhere is overwritten; a
-    queue would make its reader wait for ever.
+    With a link, the maker of a folder could choose a file elsewhere that a report shows or that is overwritten; a queue
+    would make its reader wait for ever.
     """
     return open(path, mode, opener=_regular, **options)
 
@@ -75,30 +75,30 @@ def _regular(path: str, flags: int) -> int:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
-    raise UserError(f"{path} is a link, a folder or a device where a file should be: it was not opened.")
+    raise UserError(f"{path} is a link, a folder or a device instead of a file: it was not opened.")
 
 
 def is_regular(path: Path) -> bool:
-    """Whether there is a file at `path`, and no link."""
+    """Whether `path` is a file, and not a link."""
     return path.is_file() and not path.is_symlink()
 
 
 def refuse_link(path: Path, why: str) -> None:
-    """Raise UserError, saying `why`, if a link is in the place of a folder that dlexp writes to."""
+    """Raise UserError, stating `why`, if a folder that dlexp writes to is a link."""
     if path.is_symlink():
         raise UserError(f"{path} is a link: {why}")
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's content; raise UserError if it is no regular file or too large, OSError as it comes."""
+    """Return a file's content; raise UserError if it is not a regular file or is too large. Lets an OSError pass."""
     with open_regular(path) as file:
         if (size := os.fstat(file.fileno()).st_size) > LARGEST:
-            raise UserError(f"{path} has {size:,} bytes, and was not read: {LARGEST:,} are the most.")
+            raise UserError(f"{path} has {size:,} bytes, and was not read: at most {LARGEST:,} are allowed.")
         return bytes(file.read())
 
 
 def read_at_most(file: io.BufferedIOBase, most: int = LARGEST) -> bytes:
-    """Return what is left in a pipe or a packed file, whose size nobody knows; raise ValueError if it is too much."""
+    """Return the rest of a pipe or a packed file of unknown size; raise ValueError if it exceeds `most` bytes."""
     content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most:,} bytes.")
@@ -109,7 +109,7 @@ def read_at_most(file: io.BufferedIOBase, most: int = LARGEST) -> bytes:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as OmegaConf reads it (1e-3 is a number, a key is given once), in a twentieth of its 16 ms a config."""
+    """Reads YAML as OmegaConf does (1e-3 is a number, keys are unique), in a twentieth of its 16 ms a config."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -127,9 +127,9 @@ _Loader.add_implicit_resolver(
 
 
 def load_yaml(content: bytes | str) -> Any:
-    """Return what a YAML text says, in plain values.
+    """Return the plain values in a YAML text.
 
-    Raises ValueError if it says nothing, is nested too deep, or has aliases that contain themselves or multiply.
+    Raises ValueError if it is not YAML, is nested too deep, or has aliases that contain themselves or multiply.
     """
     try:
         value = yaml.load(content, _Loader)
@@ -143,7 +143,7 @@ def load_yaml(content: bytes | str) -> Any:
 
 
 def _count(value: Any, known: dict[int, int], repeated: list[int]) -> int:
-    """Return how many values there are in one, and note in `repeated` how many each alias gives again."""
+    """Return the number of values in one, and append to `repeated` the number that each alias repeats."""
     if not isinstance(value, dict | list):
         return 1
     number = known.get(id(value))
@@ -159,7 +159,7 @@ def _count(value: Any, known: dict[int, int], repeated: list[int]) -> int:
 
 
 def load_json(content: bytes) -> Any:
-    """Return what a JSON text says; raise ValueError if it is none, or is nested too deep."""
+    """Return the values in a JSON text; raise ValueError if it is not JSON, or is nested too deep."""
     try:
         return json.loads(content)
     except RecursionError as error:
@@ -167,9 +167,9 @@ def load_json(content: bytes) -> Any:
 
 
 def refuse_interpolations(mapping: Any) -> None:
-    """Raise ValueError if a text in a saved config has ${…}: it could ask for what is in the environment."""
+    """Raise ValueError if a text in a saved config has ${…}, which could read the environment."""
     if any("${" in text for text in _texts(mapping)):
-        raise ValueError("a saved config holds values, and no ${…}; configs with those go to ./conf.")
+        raise ValueError("a saved config holds values and no ${…}; put configs with ${…} into ./conf.")
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -194,7 +194,7 @@ def refuse_alias_bombs(folder: Path) -> None:
 def refuse_foreign_code(imports: Any, file: Path) -> None:
     """Raise UserError if the saved config in `file` imports a module that is not the user's own.
 
-    Own are modules and packages in the working directory and on PYTHONPATH, but not those in the run's directory.
+    The user's own are modules and packages in the working directory and on PYTHONPATH, except in the run's directory.
     """
     folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
     run = file.parent.resolve() if file.name == "config.yaml" else None
@@ -203,27 +203,27 @@ def refuse_foreign_code(imports: Any, file: Path) -> None:
         top = str(name).split(".")[0]
         if not any((folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file() for folder in own):
             raise UserError(
-                f"{file} imports {name}, which is no module of yours: it is neither in {Path.cwd()} nor on PYTHONPATH. "
-                "If you trust it, put it there; with `train --config` and `resume` imports=[…] says so too."
+                f"{file} imports {name}, which is not your module: it is neither in {Path.cwd()} nor on PYTHONPATH. "
+                "If you trust it, put it there; or give imports=[…] to `train --config` or `resume`."
             )
 
 
-# --- Seals: the SHA-256 of the content, stored with it (`sealed` says where) ---
+# --- Seals: the SHA-256 of a content, stored with it (see `sealed`) ---
 
 
 def seal(content: bytes | str) -> str:
-    """Return the SHA-256 of a content, in hexadecimal digits."""
+    """Return the SHA-256 of a content in hexadecimal digits."""
     return hashlib.sha256(content.encode(errors="replace") if isinstance(content, str) else content).hexdigest()
 
 
 def check_seal(path: Path, found: object, content: bytes | str) -> None:
-    """Raise UserError if the seal that was found in a file is not the one of its content."""
+    """Raise UserError if the seal in a file does not match its content."""
     if found != seal(content):
         raise UserError(f"{path} was edited, or is damaged: its content does not match its SHA-256.")
 
 
 def check_head(path: Path, length: int, digest: str | None) -> None:
-    """Raise UserError if a table is shorter than a checkpoint says, or that much of it has another SHA-256.
+    """Raise UserError if a table is shorter than a checkpoint states, or so many bytes have another SHA-256.
 
     `digest` is None in checkpoints of older versions.
     """
@@ -233,7 +233,7 @@ def check_head(path: Path, length: int, digest: str | None) -> None:
 
 
 def read_head(path: Path, length: int) -> bytes:
-    """Return the first `length` bytes of a file, fewer if it is shorter, none if it is not there."""
+    """Return the first `length` bytes of a file, fewer if it is shorter, none if it does not exist."""
     if not length or not path.is_file():
         return b""
     with open_regular(path) as file:
@@ -241,7 +241,7 @@ def read_head(path: Path, length: int) -> bytes:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of what a link leads to: of that nothing else gets out."""
+    """Return the SHA-256 of a file. It follows links, because a SHA-256 reveals nothing else of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -252,7 +252,7 @@ def file_sha256(path: Path) -> str:
 def load_tensors(archive: bytes) -> Any:
     """Return the tensors and plain values that `torch.save` wrote, on the CPU.
 
-    Raises ValueError if a pickle in it names anything else, or it is damaged, or claims more than it holds.
+    Raises ValueError if a pickle in it names anything else, it is damaged, or it claims to hold more than it does.
     """
     import torch
 
@@ -268,11 +268,11 @@ def load_tensors(archive: bytes) -> Any:
         raise ValueError("holds more than tensors and plain values, and was not opened.") from None
     except (zipfile.BadZipFile, RuntimeError, ValueError, TypeError, KeyError, RecursionError, EOFError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"is no archive of tensors: {reason}.") from None
+        raise ValueError(f"is not an archive of tensors: {reason}.") from None
 
 
 def map_array(path: Path) -> Any:
-    """Return the array in a .npy file, memory-mapped; raise ValueError if it is damaged, or holds a pickle."""
+    """Return the array in a .npy file, memory-mapped; raise ValueError if it is damaged or holds a pickle."""
     import numpy as np
 
     try:
@@ -284,14 +284,14 @@ def map_array(path: Path) -> Any:
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Return what an array is pickled with; UnpicklingError for anything else that a pickle can name."""
+        """Return a function or class that pickled arrays need; raise UnpicklingError for any other name."""
         if (module, name) not in _ARRAYS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return super().find_class(module, name)
 
 
 def load_pickled_arrays(content: bytes) -> Any:
-    """Return the arrays and plain values in a pickle; raise ValueError if it names anything else, to call it."""
+    """Return the arrays and plain values in a pickle; raise ValueError if it names anything else to call."""
     try:
         return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
     except pickle.UnpicklingError as error:

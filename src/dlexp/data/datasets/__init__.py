@@ -1,4 +1,4 @@
-"""Datasets: one file each, and the table that names them."""
+"""Datasets: each has one file, and DATASETS names them."""
 
 from dlexp.config.registry import Registry
 from dlexp.data.datasets.breast_cancer import breast_cancer

@@ -7,7 +7,7 @@ from dlexp.data.source import Samples, Source
 
 
 def breast_cancer() -> Source:
-    """The samples that come with scikit-learn, in its order."""
+    """The samples in scikit-learn, in its order."""
     return Source(input_shape=(30,), class_names=("malignant", "benign"), embedded=_read)
 
 

@@ -47,13 +47,13 @@ def _convert(folder: Path) -> dict[str, Samples]:
 
 
 def _read(archive: tarfile.TarFile, name: str, md5: str) -> dict[str, Any]:
-    """Return a batch out of the archive, of which nothing is unpacked to the disk; RuntimeError for another one."""
+    """Return a batch from the archive without unpacking it to the disk; raise RuntimeError if it is not CIFAR-10's."""
     try:
         file = archive.extractfile(name)
         content = file.read() if file else b""
         if hashlib.md5(content).hexdigest() != md5:
-            raise ValueError("its MD5 is another")
+            raise ValueError("its MD5 is different")
         batch: dict[str, Any] = load_pickled_arrays(content)
     except (KeyError, ValueError) as error:
-        raise RuntimeError(f"{name} in {archive.name!r} is not of CIFAR-10: {error}") from None
+        raise RuntimeError(f"{name} in {archive.name!r} is not a file of CIFAR-10: {error}") from None
     return batch

@@ -1,4 +1,4 @@
-"""Diabetes (Efron et al., 2004): ten measurements of 442 patients, and how the disease stood a year later."""
+"""Diabetes (Efron et al., 2004): ten measurements of 442 patients, and the progression of the disease after a year."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dlexp.data.source import Samples, Source
 
 
 def diabetes() -> Source:
-    """The samples that come with scikit-learn, in its order and as they were measured; regression."""
+    """The samples in scikit-learn, in its order and as measured; regression."""
     return Source(input_shape=(10,), value_names=("progression",), embedded=_read)
 
 

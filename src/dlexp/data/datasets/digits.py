@@ -7,7 +7,7 @@ from dlexp.data.source import Samples, Source
 
 
 def digits() -> Source:
-    """The 1797 images that come with scikit-learn, in its order."""
+    """The 1797 images in scikit-learn, in its order."""
     return Source(input_shape=(1, 8, 8), class_names=tuple("0123456789"), largest=16.0, embedded=_read)
 
 

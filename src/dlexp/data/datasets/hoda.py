@@ -22,7 +22,7 @@ ORIGIN = f"{FILE} ({URL})"
 
 
 def hoda() -> Source:
-    """The homework's cut (nn_hw2 ex04): 5 × 5 pixels, the first 1000 digits to train, the next 200 to test."""
+    """The homework's subset (nn_hw2 ex04): 5 × 5 pixels, the first 1000 digits for train, the next 200 for test."""
     return Source(
         input_shape=(1, 5, 5), class_names=tuple("0123456789"), convert=_homework, sizes=(1000, 200), origin=ORIGIN
     )
@@ -60,11 +60,11 @@ def _read(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
         content = scipy_io.loadmat(folder / FILE)
         return list(content["Data"].ravel()), content["labels"].ravel().astype(np.int64)
     except (ValueError, TypeError, LookupError, NotImplementedError, MatReadError) as error:
-        raise RuntimeError(f"{folder / FILE} is no MATLAB file of digits: {error}") from None
+        raise RuntimeError(f"{folder / FILE} is not a MATLAB file of digits: {error}") from None
 
 
 def _resize(image: np.ndarray, height: int, width: int, *, antialias: bool) -> np.ndarray:
-    """Bilinear, pixel centres at ½ as in OpenCV, rounded to uint8: (H, W) → (height, width, 1)."""
+    """Resize bilinearly, pixel centres at ½ as in OpenCV, and round to uint8: (H, W) → (height, width, 1)."""
     pixels = torch.from_numpy(image)[None, None].float()
     resized = F.interpolate(pixels, (height, width), mode="bilinear", antialias=antialias)
     return resized.round().clamp(0, 255).to(torch.uint8).numpy()[0, 0, :, :, None]

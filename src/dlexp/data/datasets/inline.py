@@ -1,4 +1,4 @@
-"""Samples written in the config: for examples small enough to be worked by hand."""
+"""Samples written in the config, for examples small enough to work by hand."""
 
 from typing import Any
 
@@ -15,24 +15,24 @@ def inline(
     test_inputs: tuple[Any, ...] | None = None,
     test_targets: tuple[Any, ...] | None = None,
 ) -> Source:
-    """`inputs` holds a list of numbers for each sample, or of equally long lists (channels × length).
+    """`inputs` holds for each sample a list of numbers, or a list of equally long lists (channels × length).
 
-    `targets` are values, a number or a list for each sample; with `class_names` they are names from it; null says that
-    there are none. Without `test_inputs` the samples are the test split too. Raises UserError for uneven lists, or
-    where there is not one target for each sample, or not two classes.
+    `targets` holds for each sample a number, a list of numbers, or, with `class_names`, one of these names; null means
+    that there are none. Without `test_inputs` the samples are the test split too. Raises UserError if lists are uneven,
+    a sample has no target, or there are fewer than two classes.
     """
     names = tuple(class_names or ())
     if names and (targets is None or len(names) < 2 or len(set(names)) < len(names)):
         raise UserError(
-            f"dataset.class_names={list(names)}: there must be two classes or more, each named once, and "
-            "dataset.targets; null says that there are none."
+            f"dataset.class_names={list(names)}: give two classes or more, each once, and "
+            "dataset.targets; null means that there are no classes."
         )
     if test_inputs is None and test_targets is not None:
-        raise UserError("dataset.test_targets are of dataset.test_inputs, which is null.")
+        raise UserError("dataset.test_targets needs dataset.test_inputs, which is null.")
     train = _samples(inputs, targets, names, "")
     test = train if test_inputs is None else _samples(test_inputs, test_targets, names, "test_")
     if test.inputs.shape[1:] != train.inputs.shape[1:] or test.targets.shape[1:] != train.targets.shape[1:]:
-        raise UserError("dataset.test_inputs and dataset.test_targets must be shaped as those of train are.")
+        raise UserError("dataset.test_inputs and dataset.test_targets must have the shapes of those of train.")
     values = train.targets.shape[1] if train.targets.ndim == 2 else 0
     return Source(
         input_shape=train.inputs.shape[1:],

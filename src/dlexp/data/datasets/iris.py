@@ -7,7 +7,7 @@ from dlexp.data.source import Samples, Source
 
 
 def iris() -> Source:
-    """The samples that come with scikit-learn, in its order."""
+    """The samples in scikit-learn, in its order."""
     return Source(input_shape=(4,), class_names=("setosa", "versicolor", "virginica"), embedded=_read)
 
 

@@ -1,4 +1,4 @@
-"""A seeded linear map with noise: y = A x + noise, for what linear nets can reach."""
+"""A seeded linear map with noise, y = A x + noise, to measure what linear nets can learn."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def linear_map(
 ) -> Source:
     """Inputs from Normal(0, 1); A (outputs × inputs) of the given rank, its singular values 1, 2, … rank."""
     if rank > min(inputs, outputs):
-        raise UserError(f"dataset.rank={rank} is more than a map from {inputs} to {outputs} values can have.")
+        raise UserError(f"dataset.rank={rank} is too large for a map from {inputs} to {outputs} values.")
 
     def read() -> dict[str, Samples]:
         generator = np.random.default_rng(seed)

@@ -28,7 +28,7 @@ def mnist() -> Source:
 
 
 def _convert(folder: Path) -> dict[str, Samples]:
-    raw = folder / "MNIST" / "raw"  # where torchvision looks, so that the two share one download
+    raw = folder / "MNIST" / "raw"  # torchvision's folder, so that both share one download
     for name, md5 in torchvision_datasets.MNIST.resources:
         _download(torchvision_datasets.MNIST.mirrors, raw, name, md5)
     return {
@@ -45,7 +45,7 @@ def _download(mirrors: list[str], folder: Path, name: str, md5: str) -> None:
         try:
             return store.download(mirror + name, folder / name, md5)
         except (URLError, RuntimeError):
-            continue  # the next mirror may have it; the last one's error is the user's
+            continue  # try the next mirror; the user gets the last one's error
     return store.download(mirrors[-1] + name, folder / name, md5)
 
 
@@ -55,7 +55,7 @@ def _idx(path: Path) -> np.ndarray:
         with gzip.open(path) as file:
             content = read_at_most(file, LARGEST)
         if content[:3] != b"\0\0\x08":
-            raise ValueError("it does not begin as an IDX file of unsigned bytes.")
+            raise ValueError("it does not begin like an IDX file of unsigned bytes.")
         dimensions = content[3]
         shape = np.frombuffer(content, ">i4", dimensions, offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)

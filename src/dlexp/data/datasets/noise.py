@@ -1,4 +1,4 @@
-"""Seeded noise with random labels: nothing can be learned from it but how long learning takes."""
+"""Seeded noise with random labels, to time a model or to summarize it."""
 
 import numpy as np
 

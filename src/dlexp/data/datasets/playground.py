@@ -7,7 +7,7 @@ import numpy as np
 from dlexp.config.schema import Count, Fraction, Seed
 from dlexp.data.source import Samples, Source
 
-RADIUS = 5.0  # of the square in which all points but a few of the noisy Gaussians' and the spiral's lie
+RADIUS = 5.0  # half the side of the square that holds all points but a few of the noisy Gaussians and the spiral
 
 
 def playground(
@@ -16,7 +16,7 @@ def playground(
     noise: Fraction = 0.1,
     seed: Seed = 0,
 ) -> Source:
-    """`samples` points, half of each class but for xor, whose quadrants are drawn; `noise` blurs the boundary."""
+    """`samples` points, half of each class (xor draws the quadrants instead); `noise` blurs the boundary."""
 
     def read() -> dict[str, Samples]:
         points, targets = _DRAW[pattern](np.random.default_rng(seed), samples, noise)
@@ -29,7 +29,7 @@ Points = tuple[np.ndarray, np.ndarray]
 
 
 def _circle(generator: np.random.Generator, samples: int, noise: float) -> Points:
-    """A disc inside a ring; noise moves a point before its class is told by its distance."""
+    """A disc inside a ring; noise moves a point before its distance decides its class."""
     inside = np.arange(samples) % 2 == 1
     radius = np.where(inside, generator.uniform(0, RADIUS / 2, samples), generator.uniform(0.7, 1, samples) * RADIUS)
     points = _at_angle(radius, generator.uniform(0, 2 * np.pi, samples))
