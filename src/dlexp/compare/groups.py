@@ -46,7 +46,7 @@ def record(run: RunDirectory) -> Record | None:
 
 
 def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
-    """Return the finished runs, the newest of duplicates, and notes in words on those left out."""
+    """Return the finished runs, of duplicates only the newest, and a note on each run that is left out."""
     found: dict[str, Record] = {}
     notes = []
     unfinished = 0

@@ -163,7 +163,10 @@ def poisson_nll() -> Loss:
 
 
 def gaussian_nll(variance: Annotated[float, Interval(1e-6)] = 1.0) -> Loss:
-    """Mean over classes of ½ (log variance + (p − t)² / variance): p = softmax(z) is the mean, t is one-hot."""
+    """Mean over classes of ½ (log variance + (p − t)² / variance): p = softmax(z) is the mean, t is one-hot.
+
+    `variance` is fixed; the model does not predict it.
+    """
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         p = outputs.softmax(1)

@@ -230,7 +230,7 @@ def directions(metrics: Mapping[str, Metric]) -> dict[str, str]:
 
 
 def known_directions() -> dict[str, str]:
-    """Return the directions of dlexp's own metrics, for runs of 0.1.0, which do not state theirs."""
+    """Return `directions` of all dlexp's own metrics: runs of version 0.1.0 do not record theirs."""
     return directions({name: builder() for name, builder in METRICS.builders.items()})
 
 

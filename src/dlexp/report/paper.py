@@ -25,7 +25,7 @@ MOST_BOUNDARIES = 24
 
 
 def figures(study: Study) -> dict[str, Callable[[], Figure]]:
-    """Return a function that draws each figure for which the study has data, by the figure's name."""
+    """Return the figures for which the study has data: name → function that draws it."""
     ways: dict[str, Callable[[], mpl_figure.Figure]] = {}
     if any(len(run["curves"].get("epoch", ())) > 1 for run in study.runs):
         ways["curves"] = lambda: curves(study)
@@ -61,7 +61,10 @@ def confusion(study: Study, run: Facts) -> Figure:
 
 
 def curves(study: Study) -> Figure:
-    """Return loss and metrics against the epoch: means over the runs of each setting of the strongest factor."""
+    """Draw loss and metrics against the epoch, a line for each setting of the factor with the largest effect.
+
+    A line is the mean over the runs of its setting.
+    """
     factor = next(iter(by_strength(study)), "")
     groups = grouped(study.runs, [factor] if factor else [])
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]

@@ -100,7 +100,7 @@ def _study(name: str, runs: Sequence[Facts]) -> Study:
 
 
 def _chosen(values: Mapping[str, Sequence[str]], differing: Sequence[str]) -> list[str]:
-    """Return the differing keys without those that follow from others, as a learning rate from its optimizer.
+    """Return the differing keys, but leave out a key that another determines: each optimizer has its learning rate.
 
     A key follows from others if each combination of their values has only one value of it.
     """

@@ -11,9 +11,15 @@ WIDTH = 12  # the most numbers of a row, and rows of a tensor, that a trace prin
 
 
 def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Return a table of each split's metrics; only held-out splits have all of them."""
-    names = list(dict.fromkeys(name for values in metrics.values() for name in values))
-    return table(["", *names], ([split, *(values.get(n, "") for n in names)] for split, values in metrics.items()))
+    """Return a table of the metrics that every split has, and one of those that only the held-out splits have."""
+    everywhere = [name for name in metrics["train"] if all(name in values for values in metrics.values())]
+    lines = [table(["", *everywhere], ([split, *(values[n] for n in everywhere)] for split, values in metrics.items()))]
+    held_out = {split: values for split, values in metrics.items() if split != "train"}
+    further = [name for name in next(iter(held_out.values())) if name not in everywhere]
+    if further:
+        rows = ([name, *(values[name] for values in held_out.values())] for name in further)
+        lines += ["", table(["", *held_out], rows)]
+    return "\n".join(lines)
 
 
 def result(run: RunDirectory) -> str:
