@@ -13,11 +13,11 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 from small_runs import train
-from torch.nn import functional as F
 
 from dlexp import load_run
 from dlexp.cli.main import main
 from dlexp.config.config import load_config
+from dlexp.config.lazy import F
 from dlexp.data.batches import shuffled
 from dlexp.errors import JobError
 from dlexp.training.build import build, check

@@ -250,7 +250,7 @@ def _area(score: str) -> Callable[[Tensor, Tensor], float | None]:
     def function(probabilities: Tensor, targets: Tensor) -> float | None:
         scores, expected = probabilities.double().cpu().numpy(), targets.cpu()
         classes = scores.shape[1]
-        if len(expected.unique()) < classes:
+        if len(expected.unique()) < classes or not bool(probabilities.isfinite().all()):
             return None
         if classes == 2:
             return float(getattr(sklearn_metrics, score)(expected.numpy(), scores[:, 1]))
