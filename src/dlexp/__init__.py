@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlexp.training.process_state import unchanged
+from dlexp.training.process.state import unchanged
 
 if TYPE_CHECKING:
     from dlexp.runs.directory import RunDirectory

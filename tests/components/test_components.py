@@ -19,7 +19,7 @@ from dlexp.data.datasets import DATASETS
 from dlexp.models.layers import LAYERS
 from dlexp.training.build import REGISTRIES, build, check
 from dlexp.training.diagnostics import DIAGNOSTICS
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 from dlexp.training.sinks import SINKS
 
 EMBEDDED = [name for name, builder in DATASETS.builders.items() if builder().embedded]

@@ -13,7 +13,7 @@ from dlexp.cli.main import main
 from dlexp.errors import JobError, UserError
 from dlexp.training import checkpoint
 from dlexp.training import evaluation as evaluate
-from dlexp.training.signals import Interruption, StopRequest
+from dlexp.training.process.signals import Interruption, StopRequest
 
 
 def test_torch_load_opens_a_checkpoint() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dlexp.cli.verbs import VERBS, purpose, verb
 from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
-from dlexp.training.signals import Interruption
+from dlexp.training.process.signals import Interruption
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from dlexp.cli.arguments import parser_of
 from dlexp.cli.sweeps import conclude
 from dlexp.report import figures
 from dlexp.training import loop
-from dlexp.training.process_state import unchanged
+from dlexp.training.process.state import unchanged
 from dlexp.training.resume import resumed_config
 from dlexp.training.run import Run
 

@@ -9,7 +9,7 @@ from dlexp.config.config import load_config
 from dlexp.errors import UserError
 from dlexp.training.build import check
 from dlexp.training.loop import work_of
-from dlexp.training.process_state import unchanged
+from dlexp.training.process.state import unchanged
 
 
 def train(arguments: Sequence[str]) -> int:

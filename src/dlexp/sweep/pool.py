@@ -16,7 +16,7 @@ from dlexp.errors import UserError
 from dlexp.sweep.jobs import Task, one_of_each_kind
 from dlexp.sweep.messages import Check, Ended, Message, Progress, Refused, decode, encode
 from dlexp.sweep.progress import LiveTable
-from dlexp.training.signals import StopRequest
+from dlexp.training.process.signals import StopRequest
 
 
 class Worker:

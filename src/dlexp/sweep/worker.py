@@ -28,8 +28,8 @@ from dlexp.sweep.messages import Check, Ended, Message, Progress, Refused, Train
 from dlexp.sweep.output import captured, keep
 from dlexp.training.build import check
 from dlexp.training.loop import train
-from dlexp.training.process_state import unchanged
-from dlexp.training.progress import Display
+from dlexp.training.process.progress import Display
+from dlexp.training.process.state import unchanged
 
 Draw = Callable[[RunDirectory], None]
 

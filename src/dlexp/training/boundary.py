@@ -5,7 +5,7 @@ from __future__ import annotations
 from dlexp.config.lazy import torch
 from dlexp.runs.directory import BOUNDARY, POINTS, RunDirectory
 from dlexp.training import evaluation as evaluate
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 SIDE = 101  # points of the grid along each axis
 MARGIN = 0.05  # around the samples, as a share of their extent

@@ -32,10 +32,10 @@ from dlexp.errors import UserError
 from dlexp.models import MODELS
 from dlexp.runs.provenance import weights_sha256
 from dlexp.training import diagnostics
-from dlexp.training.compatibility import check_fit
-from dlexp.training.job import Job, autocast, dtype_of
+from dlexp.training.setup.compatibility import check_fit
+from dlexp.training.setup.job import Job, autocast, dtype_of
+from dlexp.training.setup.step import autograd, by_hand
 from dlexp.training.sinks import SINKS
-from dlexp.training.step import autograd, by_hand
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dlexp.components.metrics import Metric, final, predicted_classes, probabilities
 from dlexp.config.lazy import nn, sklearn_metrics, torch
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor

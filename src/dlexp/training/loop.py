@@ -18,11 +18,11 @@ from dlexp.runs.provenance import config_hashes, environment
 from dlexp.training import diagnostics
 from dlexp.training.build import build
 from dlexp.training.evaluation import evaluate_held_out
-from dlexp.training.progress import Display, on_terminal
+from dlexp.training.process.progress import Display, on_terminal
+from dlexp.training.process.signals import StopRequest
 from dlexp.training.results import write_results
 from dlexp.training.resume import check_provenance, kept_config
 from dlexp.training.session import Session
-from dlexp.training.signals import StopRequest
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,8 +17,8 @@ from dlexp.runs.directory import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_I
 from dlexp.storage.atomic import write_atomically
 from dlexp.training import evaluation
 from dlexp.training.boundary import write_boundary
-from dlexp.training.job import Job
 from dlexp.training.session import Session
+from dlexp.training.setup.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from dlexp.errors import FixedLengthError, UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.runs.provenance import config_hashes, environment
 from dlexp.training.build import check
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 
 def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:

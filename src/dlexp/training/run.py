@@ -16,7 +16,7 @@ from dlexp.runs.directory import METRICS, RunDirectory
 from dlexp.runs.provenance import config_hashes
 from dlexp.training import checkpoint
 from dlexp.training.build import build_model, check
-from dlexp.training.process_state import unchanged
+from dlexp.training.process.state import unchanged
 
 if TYPE_CHECKING:
     import pandas as pd

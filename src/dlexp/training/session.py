@@ -20,11 +20,11 @@ from dlexp.storage.untrusted import check_head
 from dlexp.training import checkpoint
 from dlexp.training.checkpoint import Progress
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
-from dlexp.training.epoch import EpochTotals
-from dlexp.training.job import Job
+from dlexp.training.setup.epoch import EpochTotals
+from dlexp.training.setup.job import Job
+from dlexp.training.setup.step import Stepped
 from dlexp.training.sinks import SINKS
 from dlexp.training.sinks.csv_files import CsvFiles
-from dlexp.training.step import Stepped
 
 if TYPE_CHECKING:
     from torch import Tensor

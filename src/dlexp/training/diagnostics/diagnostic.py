@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlexp.training.checkpoint import Progress
-from dlexp.training.epoch import EpochTotals
-from dlexp.training.job import Job
-from dlexp.training.step import Stepped
+from dlexp.training.setup.epoch import EpochTotals
+from dlexp.training.setup.job import Job
+from dlexp.training.setup.step import Stepped
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from dlexp.config.schema import Count
 from dlexp.runs.directory import EVALUATIONS
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
 from dlexp.training.evaluation import evaluate_held_out
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 
 class _Evaluations(Diagnostic):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from dlexp.runs.directory import GRADIENTS
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 
 class _Gradients(Diagnostic):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dlexp.config.schema import Count
 from dlexp.runs.directory import STEPS
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 
 class _Steps(Diagnostic):

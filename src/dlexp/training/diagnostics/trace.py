@@ -10,7 +10,7 @@ from dlexp.config.lazy import nn
 from dlexp.config.schema import Count
 from dlexp.runs.directory import TRACE
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor

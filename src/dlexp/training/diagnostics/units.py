@@ -9,7 +9,7 @@ from dlexp.config.lazy import nn, torch
 from dlexp.models.layers import ACTIVATIONS
 from dlexp.runs.directory import UNITS
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Row
-from dlexp.training.job import Job
+from dlexp.training.setup.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import torch
-from dlexp.training.job import Job
-from dlexp.training.step import Stepped
+from dlexp.training.setup.job import Job
+from dlexp.training.setup.step import Stepped
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from dlexp.models.summary import summarize
 if TYPE_CHECKING:
     import torch
 
-    from dlexp.training.job import Job
+    from dlexp.training.setup.job import Job
 
 TRACEABLE = 30_000  # numbers in a step; they take a megabyte of trace.csv
 

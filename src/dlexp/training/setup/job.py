@@ -16,7 +16,7 @@ from dlexp.config.config import Config
 from dlexp.config.lazy import torch
 from dlexp.data.batches import VALUES_AT_ONCE
 from dlexp.data.source import Source
-from dlexp.training.step import Step
+from dlexp.training.setup.step import Step
 
 if TYPE_CHECKING:
     import torch
