@@ -81,7 +81,7 @@ def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
     there: dict[tuple[str, str], list[RunDirectory]] = {}
     for run in (run for folder in output_dirs for run in find_runs(folder)):
         try:
-            there.setdefault(identity(run), []).append(run)
+            there.setdefault(job_and_name(run), []).append(run)
         except UserError as error:  # damaged runs of other names do not matter here
             if run.path.parent in their_own:
                 print(f"Warning: the job of this run is unknown, so no job resumes it: {error}", file=sys.stderr)
@@ -148,7 +148,7 @@ def job_key(config: Config, hashes: dict[object, str]) -> str:
     return _key(config_sha256(config.to_mapping()), data_sha256, NUMERICS_VERSION, hashes[config.imports])
 
 
-def identity(run: RunDirectory) -> tuple[str, str]:
+def job_and_name(run: RunDirectory) -> tuple[str, str]:
     """Return the key of a run's job and the run's name. Raises UserError if its config or provenance is damaged."""
     notes, name = run.read_json("environment.json"), str(run.read_config().get("name"))
     return _key(*(str(notes.get(key, "")) for key in ("config_sha256", "data_sha256", "numerics", "code_sha256"))), name

@@ -23,7 +23,7 @@ from dlexp.errors import DlexpError, FixedLengthError, UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.storage.locks import taken
 from dlexp.storage.untrusted import open_regular, refuse_link
-from dlexp.sweep.jobs import Task, identity, look, refuse_misfits
+from dlexp.sweep.jobs import Task, job_and_name, look, refuse_misfits
 from dlexp.sweep.messages import Check, Ended, Message, Progress, Refused, Train, decode, encode
 from dlexp.sweep.output import captured, keep
 from dlexp.training.build import check
@@ -161,7 +161,7 @@ def _is_of(task: Task, path: Path) -> bool:
     """Return whether a run noted for the task still exists in its output directory and belongs to its job."""
     inside = path.resolve().is_relative_to(Path(task.config.output_dir).resolve())
     try:
-        return inside and identity(RunDirectory(path)) == (task.job, task.config.name)
+        return inside and job_and_name(RunDirectory(path)) == (task.job, task.config.name)
     except UserError:  # a damaged run is reported when the sweep begins
         return False
 
