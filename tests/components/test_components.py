@@ -1,4 +1,4 @@
-"""Every registered component, met by the same tests: a new one is covered the moment it is registered."""
+"""The same tests run for every registered component, so that a new one is covered when it is registered."""
 
 import inspect
 from pathlib import Path
@@ -24,8 +24,8 @@ from dlexp.training.sinks import SINKS
 
 EMBEDDED = [name for name, builder in DATASETS.builders.items() if builder().embedded]
 COMPONENTS = [(group, name) for group, registry in REGISTRIES.items() for name in registry.builders]
-TRAINED = [(group, name) for group, name in COMPONENTS if group != "demonstration"]  # those have tests of their own
-CHOICES = {  # what else must be chosen for a component to fit
+TRAINED = [(group, name) for group, name in COMPONENTS if group != "demonstration"]  # the rest has its own tests
+CHOICES = {  # the other choices that a component needs
     ("loss", "nll"): ["model=layers", "model.layers=[{linear: 8}, activation, output, log_softmax]"],
     ("loss", "binary_cross_entropy"): ["dataset=breast_cancer"],
     ("loss", "output_matching"): ["experiment=dl_hw3/ex03_max_pooling"],
@@ -39,7 +39,7 @@ def job_with(group: str, name: str, *overrides: str) -> Job:
 
 
 @pytest.mark.parametrize(("group", "name"), COMPONENTS)
-def test_its_yaml_states_the_defaults_of_its_builder(group: str, name: str) -> None:
+def test_the_yaml_of_a_component_states_the_defaults_of_its_builder(group: str, name: str) -> None:
     content = yaml.safe_load(options(group)[name].read_text())
     assert content.pop("name") == name
     parameters = configurable(REGISTRIES[group].builders[name])
@@ -50,19 +50,19 @@ def test_its_yaml_states_the_defaults_of_its_builder(group: str, name: str) -> N
 
 
 @pytest.mark.parametrize(("group", "name"), TRAINED)
-def test_it_steps_and_survives_resume(group: str, name: str) -> None:
+def test_a_component_trains_and_resumes_to_the_same_end(group: str, name: str) -> None:
     overrides = [f"{group}={name}", *CHOICES.get((group, name), []), "batch_size=32", "epochs=3", "trace_steps=0"]
     whole = train(*overrides, "name=whole")
     stopped = train(*overrides, "stop_at=1", "name=stopped")
     assert_same_end(whole, resume(stopped))
     losses = [row["train/loss"] for row in whole.read_table("metrics.csv")]
-    assert len(set(losses)) == 3, "the weights did not move"
+    assert len(set(losses)) == 3, "the weights did not change"
 
 
 @pytest.mark.parametrize(("group", "name"), [c for c in COMPONENTS if c[0] in ("model", "optimizer", "loss")])
-def test_it_overfits_a_batch(group: str, name: str) -> None:
+def test_a_component_overfits_a_batch(group: str, name: str) -> None:
     overrides = ["batch_size=full", "dataset.normalization=standard", "deterministic=false"]
-    if name != "output_matching":  # which has two samples only
+    if name != "output_matching":  # which has only two samples
         overrides.append("dataset.train_size=12")
     if group != "optimizer":
         overrides.append("optimizer.lr=0.02")
@@ -102,7 +102,7 @@ def test_every_metric_diagnostic_and_sink_survives_resume(kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATASETS.builders)
-def test_a_dataset_says_what_it_is_and_its_yaml_states_its_defaults(name: str) -> None:
+def test_a_dataset_states_its_facts_and_its_yaml_its_defaults(name: str) -> None:
     content = yaml.safe_load(options("dataset")[name].read_text())
     own, common = configurable(DATASETS.find(name)), configurable(Preparation)
     dataset = data.bind(Dataset.of(content, "dataset"))
@@ -131,7 +131,7 @@ def test_a_dataset_of_the_user_has_the_common_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_an_embedded_dataset_is_as_it_says(name: str) -> None:
+def test_an_embedded_dataset_agrees_with_its_facts(name: str) -> None:
     loss = "cross_entropy" if DATASETS.find(name)().class_names else "mse"
     job = build(check(load_config([f"dataset={name}", "model.hidden_sizes=[]", f"loss={loss}"])))
     inputs, targets = next(job.batches.serve("train", 4))
@@ -143,7 +143,7 @@ def test_an_embedded_dataset_is_as_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_every_layer_can_stand_in_a_list(layer: str) -> None:
+def test_every_layer_can_be_in_a_list(layer: str) -> None:
     arguments = {
         "linear": "{linear: 4}",
         "maxout": "{maxout: 4}",
@@ -198,5 +198,5 @@ def test_conf_has_no_option_without_a_builder() -> None:
     assert set(options("dataset")) == set(DATASETS.builders)
 
 
-def test_the_configs_are_those_of_this_checkout() -> None:
+def test_dlexp_reads_the_configs_of_this_checkout() -> None:
     assert shipped_configs().samefile(Path(__file__).parents[2] / "conf")

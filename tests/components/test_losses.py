@@ -1,4 +1,4 @@
-"""Losses and penalties against their formulas, written again in NumPy."""
+"""Losses and penalties equal their formulas, written again in NumPy."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_categorical_hinge_is_on_softmax() -> None:
 
 
 def test_the_course_s_untrained_hinge_and_mse_are_near_one_and_nine_hundredths() -> None:
-    """Ten equal probabilities give 1.0 and 0.09: where the homework's 1.003 and 0.0879 come from."""
+    """Ten equal probabilities give 1.0 and 0.09, which explains the homework's 1.003 and 0.0879."""
     outputs, targets = torch.zeros(4, 10), torch.arange(4)
     values = {n: LOSSES.build(Component(n)).function(outputs, targets).item() for n in ("mse", "categorical_hinge")}
     assert values["mse"] == pytest.approx(0.09) and values["categorical_hinge"] == pytest.approx(1.0)
@@ -51,7 +51,7 @@ def test_one_node_s_cross_entropy_is_scikit_learns_log_loss() -> None:
     assert value == pytest.approx(log_loss(t, 1 / (1 + np.exp(-z.numpy()[:, 0]))), rel=1e-12)
 
 
-def test_losses_for_one_class_that_is_on_are_their_formulas() -> None:
+def test_losses_against_a_one_hot_class_equal_their_formulas() -> None:
     z, right = LOGITS.numpy(), (LOGITS.numpy() * ONE_HOT).sum(1, keepdims=True)
     hinges = np.maximum(0, 1 - right + z) * (1 - ONE_HOT)
     sigmoid = 1 / (1 + np.exp(-z))
@@ -75,14 +75,14 @@ def test_options_of_losses_reach_the_formula() -> None:
     assert wide.item() == pytest.approx((np.log(4.0) + ((P - ONE_HOT) ** 2).mean() / 4) / 2, rel=1e-12)
 
 
-def test_values_are_taken_as_they_are() -> None:
+def test_losses_of_values_use_the_unchanged_outputs() -> None:
     outputs, targets = LOGITS, torch.ones_like(LOGITS)
     errors = LOGITS.numpy() - 1
     mse, half = (LOSSES.build(Component(name)).function(outputs, targets) for name in ("mse", "half_squared_error"))
     assert mse.item() == pytest.approx((errors**2).mean()) and half.item() == pytest.approx((errors**2).sum() / 8)
 
 
-def test_output_matching_compares_neighbours() -> None:
+def test_output_matching_compares_consecutive_samples() -> None:
     matching = LOSSES.build(Component("output_matching"))
     z, nothing = LOGITS.numpy(), torch.zeros(4, 0)
     distances = np.linalg.norm(z[[1, 3]] - z[[0, 2]], axis=1)
@@ -92,14 +92,14 @@ def test_output_matching_compares_neighbours() -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES.builders)
-def test_its_gradient_is_its_slope(name: str) -> None:
+def test_the_gradient_of_a_loss_is_its_slope(name: str) -> None:
     chosen = LOSSES.build(LOSSES.bind(Component(name)))
     outputs = LOGITS[:, :1] if chosen.one_node else LOGITS.log_softmax(1) if name == "nll" else LOGITS
     targets = TARGETS.clamp(max=1) if chosen.one_node else TARGETS
     assert torch.autograd.gradcheck(lambda z: chosen.function(z, targets), outputs.clone().requires_grad_())
 
 
-def test_penalties_are_their_formulas() -> None:
+def test_penalties_equal_their_formulas() -> None:
     weights = [torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0]])]
 
     def penalty(**options: object) -> float:

@@ -1,4 +1,4 @@
-"""Augmentations: what each does to images it can be seen in; evaluation is left alone, and resume holds."""
+"""Augmentations change images as described, do not change evaluation, and resume to the same end."""
 
 import pytest
 import torch
@@ -21,21 +21,21 @@ def changed(choice: object, images: torch.Tensor = IMAGES) -> torch.Tensor:
 
 def shares(result: torch.Tensor, expected: list[torch.Tensor]) -> list[float]:
     counts = [sum(torch.equal(image, one) for image in result) for one in expected]
-    assert sum(counts) == len(result), "an image is none of the expected"
+    assert sum(counts) == len(result), "an image is not among the expected ones"
     return [count / len(result) for count in counts]
 
 
-def test_flips_half_of_the_images() -> None:
+def test_horizontal_flip_mirrors_half_of_the_images() -> None:
     assert shares(changed("horizontal_flip"), [IMAGES[0], IMAGES[0].flip(2)]) == pytest.approx([0.5, 0.5], abs=0.07)
     assert torch.equal(changed({"horizontal_flip": 1}), IMAGES.flip(3))
 
 
-def test_rotates_by_each_quarter_turn() -> None:
+def test_rotate90_turns_by_each_quarter_equally_often() -> None:
     expected = [IMAGES[0].rot90(turns, (1, 2)) for turns in range(4)]
     assert shares(changed("rotate90"), expected) == pytest.approx([0.25] * 4, abs=0.07)
 
 
-def test_shifts_by_every_offset_and_fills_with_black() -> None:
+def test_shift_moves_by_every_offset_and_fills_with_black() -> None:
     expected = []
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
@@ -48,7 +48,7 @@ def test_shifts_by_every_offset_and_fills_with_black() -> None:
     assert shares(changed({"shift": 1}), expected) == pytest.approx([1 / 9] * 9, abs=0.06)
 
 
-def test_brightness_is_one_factor_an_image() -> None:
+def test_brightness_multiplies_each_image_by_one_factor() -> None:
     factors = changed({"brightness": 0.3}) / IMAGES
     torch.testing.assert_close(factors.amin((1, 2, 3)), factors.amax((1, 2, 3)))
     assert 0.7 <= factors.min() < 0.72 and 1.28 < factors.max() <= 1.3
@@ -67,7 +67,7 @@ def test_cutout_blacks_out_one_square() -> None:
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS.builders)
-def test_it_survives_a_stop_at_any_epoch(name: str) -> None:
+def test_a_resume_repeats_the_augmentations_after_a_stop_at_any_epoch(name: str) -> None:
     overrides = ["dataset=digits", "dataset.train_size=100", *SMALL_CNN, f"dataset.augmentation=[{name}]", "epochs=3"]
     whole, stopped = train(*overrides, "name=whole"), train(*overrides, "name=stopped", "stop_at=2")
     assert_same_end(whole, resume(stopped))
@@ -96,6 +96,8 @@ def test_only_train_is_augmented_and_black_stays_black() -> None:
         (["dataset=noise", "dataset.shape=[1,8,9]", "dataset.augmentation=[rotate90]"], "needs square images"),
     ],
 )
-def test_what_cannot_be_is_refused(overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_augmentation_that_does_not_fit_is_refused(
+    overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["train", *overrides]) == 2
     assert message in capsys.readouterr().err

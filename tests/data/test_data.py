@@ -37,7 +37,7 @@ def sizes(*overrides: str) -> dict[str, int]:
     return {name: len(samples.targets) for name, samples in prepared(*overrides).splits.items()}
 
 
-def test_the_course_s_ratios_are_test_to_train() -> None:
+def test_the_course_s_ratios_are_of_test_to_train() -> None:
     assert sizes("dataset=iris") == {"train": 125, "test": 25}
     assert sizes("dataset=breast_cancer") == {"train": 517, "test": 52}
 
@@ -57,12 +57,12 @@ def test_stratified_splits_keep_the_classes_shares() -> None:
     assert sizes("dataset=iris", "dataset.stratified=false") == {"train": 125, "test": 25}
 
 
-def test_the_split_has_a_seed_of_its_own() -> None:
+def test_the_split_has_its_own_seed() -> None:
     hashes = [prepared(*o).split_sha256 for o in ([], ["seed=3"], ["dataset.split_seed=3"])]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_subset_sizes() -> None:
+def test_subsets_have_the_sizes_asked_for() -> None:
     chosen = ["dataset=digits", "dataset.train_size=100", "dataset.test_size=50", "dataset.validation_fraction=0.2"]
     assert sizes(*chosen) == {"train": 80, "validation": 20, "test": 50}
 
@@ -72,7 +72,7 @@ def batch(*overrides: str) -> torch.Tensor:
     return next(job.batches.serve("train", 10_000))[0]
 
 
-def test_normalizations() -> None:
+def test_each_normalization_follows_its_formula() -> None:
     raw = prepared("dataset=iris").splits["train"].inputs
     assert np.array_equal(batch("dataset=iris"), raw)
     standard = batch("dataset=iris", "dataset.normalization=standard")
@@ -123,14 +123,14 @@ def test_a_constant_that_no_float_holds_exactly_is_only_centred() -> None:
         ("train[1] = train[1] + 0.5", "the train split's targets are float64() each, not the number of a class"),
     ],
 )
-def test_samples_of_a_user_s_dataset_are_looked_at(harm: str, message: str) -> None:
+def test_samples_of_a_user_s_dataset_are_checked(harm: str, message: str) -> None:
     write_files(["imports=[odd]"], Path.cwd())
     with pytest.raises(UserError, match=re.escape(message)):
         train("imports=[odd]", "dataset=odd", f"dataset.harm='{harm}'")
     assert not Path("outputs").exists()
 
 
-def test_batches_are_the_order_s_whatever_the_start() -> None:
+def test_batches_follow_the_order_from_any_start() -> None:
     inputs = np.arange(50 * 4, dtype=np.uint8).reshape(50, 2, 2, 1)
     samples = {"train": Samples(inputs, np.arange(50))}
     batches = Batches(samples, np.zeros(1), np.full(1, 2.0), torch.device("cpu"), torch.float32)
@@ -155,7 +155,7 @@ def test_cifar10_is_checked_adopted_and_shared(data_dir: Path) -> None:
     assert store.read("cifar10", DATASETS.find("cifar10")(), data_dir)[1] == sha256
 
 
-def test_mnist_is_the_published_one(data_dir: Path) -> None:
+def test_mnist_has_the_published_samples(data_dir: Path) -> None:
     splits, _ = store.read("mnist", DATASETS.find("mnist")(), data_dir)
     pixels = splits["train"].inputs.astype(np.float64) / 255
     assert splits["train"].inputs.shape == (60_000, 28, 28, 1) and splits["test"].targets.shape == (10_000,)
@@ -163,7 +163,7 @@ def test_mnist_is_the_published_one(data_dir: Path) -> None:
     assert splits["train"].targets[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
 
 
-def test_hoda_is_the_homework_s_cut(data_dir: Path) -> None:
+def test_hoda_is_the_homework_s_subset(data_dir: Path) -> None:
     from scipy.io import loadmat
 
     splits, _ = store.read("hoda", DATASETS.find("hoda")(), data_dir)
@@ -177,7 +177,7 @@ def test_hoda_is_the_homework_s_cut(data_dir: Path) -> None:
 
 
 def bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear interpolation written out: pixel centres at one half, edges repeated, no antialiasing."""
+    """Interpolate bilinearly: pixel centres at one half, edges repeated, no antialiasing."""
     result = np.zeros((height, width))
     for i in range(height):
         for j in range(width):
@@ -227,7 +227,7 @@ def test_a_damaged_file_is_named_and_not_trained_on(file: str, hoda: Path, capsy
     assert main(["data", "verify", "hoda"]) == 0
 
 
-def test_a_fetch_that_was_killed_is_never_taken_for_data(hoda: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_of_a_killed_fetch_are_never_read_as_data(hoda: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = DATASETS.find("hoda")()
     for path in hoda.glob("*.npy"):
         path.unlink()
@@ -249,7 +249,7 @@ def test_a_fetch_that_was_killed_is_never_taken_for_data(hoda: Path, monkeypatch
             with pytest.raises(UserError, match="dlexp data fetch hoda"):
                 store.verify("hoda", source, hoda.parent)
     assert not list(hoda.glob("*.part"))
-    for left in ("train_inputs.npy", store.CHECKSUMS):  # with nothing else to be done but what is missing
+    for left in ("train_inputs.npy", store.CHECKSUMS):  # fetching only the missing files
         (hoda / left).unlink()
         (hoda / f"{left}.part").write_bytes(b"half")  # as SIGKILL leaves it
         store.fetch("hoda", source, hoda.parent)
@@ -257,7 +257,7 @@ def test_a_fetch_that_was_killed_is_never_taken_for_data(hoda: Path, monkeypatch
     store.verify("hoda", source, hoda.parent)
 
 
-def test_half_a_download_is_fetched_anew_and_offline_said(hoda: Path) -> None:
+def test_an_incomplete_download_is_fetched_again_and_a_missing_network_reported(hoda: Path) -> None:
     for path in [*hoda.glob("*.npy"), hoda / store.CHECKSUMS]:
         path.unlink()
     os.truncate(hoda / "Data_hoda_full.mat", 100_000)
@@ -268,7 +268,7 @@ def test_half_a_download_is_fetched_anew_and_offline_said(hoda: Path) -> None:
     assert not store.is_complete(hoda)
 
 
-def test_files_that_somebody_else_laid_out_are_looked_at_once(hoda: Path) -> None:
+def test_files_that_another_program_wrote_are_checked_once(hoda: Path) -> None:
     source = DATASETS.find("hoda")()
     (hoda / store.CHECKSUMS).unlink()
     store.verify("hoda", source, hoda.parent)
@@ -278,7 +278,7 @@ def test_files_that_somebody_else_laid_out_are_looked_at_once(hoda: Path) -> Non
         store.verify("hoda", source, hoda.parent)
 
 
-def test_cifar_pixels_are_known_in_any_order(data_dir: Path, tmp_path: Path) -> None:
+def test_cifar_pixels_are_recognized_in_any_order(data_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cifar10"
     shutil.copytree(data_dir / "cifar10", folder)
     (folder / store.CHECKSUMS).unlink(missing_ok=True)
@@ -297,7 +297,7 @@ def test_idx_files_are_read_big_endian(tmp_path: Path) -> None:
     assert _idx(tmp_path / "x.gz").tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
-def test_cifar_10_is_read_out_of_its_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar_10_is_read_from_its_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.datasets import CIFAR10
 
     pixels = np.arange(20 * 3072).reshape(20, 3072).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What the course proves: both sides of every statement, the command that shows them, and that a wrong one is seen."""
+"""Demonstrations: both sides of every statement are equal, a command shows them, and a wrong statement fails."""
 
 import csv
 from pathlib import Path
@@ -27,7 +27,7 @@ def demonstration(**options: object) -> Demonstration:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_sides_are_equal(name: str) -> None:
+def test_both_sides_of_every_statement_are_equal(name: str) -> None:
     sides = demonstration(name=name).sides
     assert any(pair.tolerance is not None for pair in sides)
     for pair in sides:
@@ -37,14 +37,16 @@ def test_both_sides_are_equal(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SEEDED)
-def test_they_are_equal_for_other_numbers_too(name: str) -> None:
+def test_the_sides_are_equal_for_other_numbers_too(name: str) -> None:
     first, other = demonstration(name=name).sides, demonstration(name=name, seed=7).sides
     assert all(pair.tolerance is None or pair.difference <= pair.tolerance for pair in other)
-    assert any((a.numbers()[0] != b.numbers()[0]).any() for a, b in zip(first, other, strict=True)), "not drawn anew"
+    assert any((a.numbers()[0] != b.numbers()[0]).any() for a, b in zip(first, other, strict=True)), (
+        "no new numbers were drawn"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_experiment_shows_it(name: str) -> None:
+def test_an_experiment_shows_every_demonstration(name: str) -> None:
     assert any(f"override /demonstration: {name}\n" in path.read_text() for path in options("experiment").values())
 
 
@@ -70,8 +72,8 @@ def test_trajectories_are_drawn() -> None:
     assert curves.count("gradient descent, a point a step") == 31
 
 
-def test_descent_meets_weight_decay_where_the_book_says() -> None:
-    """Where all λ are small against 1 / (τ ε), α = 1 / (τ ε): the relative difference falls with the eigenvalues."""
+def test_descent_is_near_weight_decay_as_the_book_states() -> None:
+    """If all λ are small against 1 / (τ ε), α = 1 / (τ ε): the relative difference falls with the eigenvalues."""
     relative = []
     for scale in (1.0, 0.1, 0.01):
         near = demonstration(name="early_stopping_is_l2", eigenvalues=[scale, scale / 5]).sides[4]
@@ -113,6 +115,6 @@ def test_wrong_options_are_named(overrides: list[str], message: str) -> None:
     assert message in str(error.value) and not Path("outputs").exists()
 
 
-def test_sides_of_different_shapes_demonstrate_nothing() -> None:
+def test_sides_of_different_shapes_are_refused() -> None:
     with pytest.raises(AssertionError):
         _ = Sides("", [1, 2], [1]).difference

@@ -1,4 +1,4 @@
-"""Gradients written out by hand against autograd."""
+"""Gradients written by hand equal autograd's."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_every_derivative_is_tested() -> None:
 @pytest.mark.parametrize("loss", LOSS_OPTIONS, ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("sizes", ["[]", "[5]", "[7,6,5,4]"])
-def test_every_gradient_is_autograd_s(sizes: str, activation: str, loss: dict[str, object]) -> None:
+def test_every_gradient_equals_autograd_s(sizes: str, activation: str, loss: dict[str, object]) -> None:
     torch.manual_seed(0)
     overrides = [f"model.hidden_sizes={sizes}", f"model.activation={activation}", "dataset=digits", "precision=float64"]
     model = build_model(check(load_config([*overrides, "model.backward=manual", f"loss={loss['name']}"])))
@@ -41,7 +41,7 @@ def test_every_gradient_is_autograd_s(sizes: str, activation: str, loss: dict[st
 
 
 @pytest.mark.parametrize("loss", ["mse", "half_squared_error"])
-def test_gradients_of_values_are_autograd_s(loss: str) -> None:
+def test_gradients_of_losses_of_values_equal_autograd_s(loss: str) -> None:
     config = ["dataset=linear_map", "model.hidden_sizes=[4,3]", "model.activation=[tanh,relu,sigmoid]", f"loss={loss}"]
     model = build_model(check(load_config([*config, "model.backward=manual", "precision=float64"])))
     assert isinstance(model, ByHand)
@@ -105,6 +105,6 @@ def test_no_step_uses_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
         ["loss=categorical_hinge"],
     ],
 )
-def test_what_is_not_written_by_hand_is_refused(overrides: list[str]) -> None:
+def test_a_model_or_loss_without_a_gradient_by_hand_is_refused(overrides: list[str]) -> None:
     with pytest.raises(UserError, match=r"by hand|model\.backward=manual"):
         build(check(load_config(["model.backward=manual", *overrides])))

@@ -1,4 +1,4 @@
-"""Layers and initial weights against what they should equal."""
+"""Layers and initial weights equal their definitions."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from dlexp.training.build import build_model, check
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1)])
 @pytest.mark.parametrize("layer", [SeparableConv2d, LowRankConv2d])
 @pytest.mark.parametrize("rank", [1, 3])
-def test_it_equals_the_dense_convolution_with_the_composed_weight(
+def test_a_convolution_equals_the_dense_one_with_the_composed_weight(
     layer: type, rank: int, stride: int, padding: int
 ) -> None:
     torch.manual_seed(0)
@@ -36,7 +36,7 @@ def test_maxout_is_the_largest_piece() -> None:
     torch.testing.assert_close(unit(inputs), expected)
 
 
-def test_step_is_one_from_zero_on_and_is_zero_is_one_at_zero() -> None:
+def test_step_is_one_from_zero_on_and_is_zero_is_one_only_at_zero() -> None:
     inputs = torch.tensor([-1.0, -0.0, 0.0, 2.0])
     assert Step()(inputs).tolist() == [0, 1, 1, 1]
     assert IsZero()(inputs).tolist() == [0, 1, 1, 0]
@@ -68,7 +68,7 @@ def test_initial_weights_have_their_deviation(init: str, deviation: float, large
         assert layer.weight.abs().max().item() == pytest.approx(largest, rel=0.01)
 
 
-def test_uniform_alone_is_for_weights_and_biases() -> None:
+def test_uniform_alone_sets_weights_and_biases() -> None:
     for layer in linear_layers("model.init=uniform"):
         for tensor in (layer.weight, layer.bias):
             assert 0 <= tensor.min() < 0.2 and 0.8 < tensor.max() <= 1
@@ -79,7 +79,7 @@ def test_weights_and_biases_can_differ() -> None:
         assert not layer.weight.any() and layer.bias.min() >= 3 and layer.bias.max() <= 4
 
 
-def test_explicit_weights() -> None:
+def test_explicit_weights_are_set() -> None:
     chosen = "model.init={weight: {explicit: [[[1,2,3,4],[5,6,7,8],[9,10,11,12]]]}, bias: {constant: 2}}"
     (layer,) = (
         m
