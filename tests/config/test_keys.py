@@ -16,7 +16,8 @@ from dlexp.runs.provenance import config_hashes, config_sha256
 from dlexp.sweep.expansion import expand
 from dlexp.training.resume import resumed_config
 
-ALL = flat(compose([]))
+COMPOSED = compose([])  # 60 ms, which each of 70 keys would take again
+ALL = flat(COMPOSED)
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def run(tmp_path: Path) -> RunDirectory:
     """A run of a few files, for what `resume` refuses before it looks at any more."""
     found = RunDirectory(tmp_path / "run")
     found.path.mkdir()
-    found.write_config(compose([]))
+    found.write_config(COMPOSED)
     return found
 
 
@@ -37,9 +38,9 @@ def test_sweep_resume_compare_and_provenance_agree_about_every_key(key: str, run
     may_change = not is_refused(f"{key}={value(key)}", lambda given: resumed_config(run, given), "same experiment")
     assert may_change is (kind != "identity")
     assert bool(differences(key)) is ((kind == "identity" and key != "seed") or key == "epochs")
-    top, changed = key.split(".")[0], compose([])
+    top, changed = key.split(".")[0], dict(COMPOSED)
     changed[top] = {**changed[top], key.split(".")[1]: "other"} if "." in key else "other"
-    assert (config_sha256(changed) != config_sha256(compose([]))) is (kind == "identity")
+    assert (config_sha256(changed) != config_sha256(COMPOSED)) is (kind == "identity")
 
 
 def is_refused(override: str, ask: object, words: str) -> bool:
