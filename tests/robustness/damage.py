@@ -87,9 +87,7 @@ def of_tables(run: RunDirectory, every: int) -> Iterator[Trial]:
             session = Session(job, run, hashes)
         except UserError as error:
             return "" if name in str(error) else str(error)
-        for table in session.tables.values():
-            table.close()
-        left = (run.path / name).read_bytes()
+        session.tables.close()
         for other, content in whole.items():
             (run.path / other).write_bytes(content)
         told = session.progress.step == last or any(name in warning for warning in session.warnings)
