@@ -20,7 +20,7 @@ from dlexp.errors import UserError
 from dlexp.report import collect
 from dlexp.runs.directory import CONFUSION, EVALUATIONS, GRADIENTS, METRICS, STEPS, RunDirectory
 from dlexp.runs.provenance import config_hashes
-from dlexp.training import checkpoint
+from dlexp.training import checkpoint, diagnostics
 from dlexp.training.build import build, check
 from dlexp.training.resume import check_provenance, resumed_config
 from dlexp.training.session import Session
@@ -79,15 +79,17 @@ def of_checkpoints(run: RunDirectory, every: int) -> Iterator[Trial]:
 def of_tables(run: RunDirectory, every: int) -> Iterator[Trial]:
     """A table is damaged: of the checkpoints only one may be taken whose rows are as they were."""
     job, hashes = build(check(load_config([], file=run.path / "config.yaml"))), config_hashes(run.read_config())
+    watching = diagnostics.build(job.config)  # whose tables are damaged too
     newest = checkpoint.load(run.checkpoints()[0])
     last, whole = newest["progress"]["step"], {name: (run.path / name).read_bytes() for name in newest["lengths"]}
 
     def wrong(name: str) -> str:
         try:
-            session = Session(job, run, hashes)
+            session = Session(job, run, hashes, watching)
         except UserError as error:
             return "" if name in str(error) else str(error)
         session.tables.close()
+        left = (run.path / name).read_bytes()
         for other, content in whole.items():
             (run.path / other).write_bytes(content)
         told = session.progress.step == last or any(name in warning for warning in session.warnings)
