@@ -116,10 +116,10 @@ def test_a_comparison_uses_the_study_s_own_metric(capsys: pytest.CaptureFixture[
         (["metrics=[r2]"], "metrics=[r2] needs values, but this dataset's targets are classes"),
         (["metrics=[f1,f1]"], "f1 is chosen twice"),
         (["imports=[counting]", "metrics=[nothing]"], "nothing() returns no dlexp.components.metrics.Metric"),
-        (["early_stopping.monitor=validation/f1", "dataset.validation_fraction=0.2"], "metrics=[…] has more"),
+        (["early_stopping.monitor=validation/f1", "dataset.validation_fraction=0.2"], "metrics=[…] adds more"),
         (
             ["scheduler=reduce_on_plateau", "scheduler.monitor=test/f2"],
-            "scheduler.monitor=test/f2: there is",
+            "scheduler.monitor=test/f2: this run has",
         ),
     ],
 )
