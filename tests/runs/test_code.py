@@ -86,6 +86,7 @@ def test_moved_files_and_what_is_not_imported_change_nothing(monkeypatch: pytest
     for name in ("my_nets.py", "my_package"):
         Path(name).rename(Path("elsewhere") / name)
     monkeypatch.syspath_prepend(Path("elsewhere").absolute())
+    assert digest() == before, "though the modules are imported, from where they were"
     for name in [each for each in sys.modules if each.startswith("my_")]:
         monkeypatch.delitem(sys.modules, name)
     assert digest() == before

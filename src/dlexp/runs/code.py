@@ -56,9 +56,12 @@ def _files(name: str) -> Iterator[tuple[str, Path]]:
 
 
 def _spec(name: str, folders: Sequence[str] | None) -> ModuleSpec | None:
-    if name in sys.modules:
-        return sys.modules[name].__spec__
-    return find_spec(name) if folders is None else PathFinder.find_spec(name, folders)
+    if name not in sys.modules and folders is None:
+        return find_spec(name)
+    known = sys.modules[name].__spec__ if name in sys.modules else None
+    if known is not None and (known.origin is None or not known.has_location or Path(known.origin).exists()):
+        return known
+    return PathFinder.find_spec(name, folders)  # not imported yet, or its file has moved since it was
 
 
 def _roots(name: str) -> Iterator[Path]:
