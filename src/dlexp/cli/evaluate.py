@@ -28,7 +28,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     if run.config.is_demonstration:
         raise UserError(f"{run.path} demonstrated something, and trained nothing: there is no model to evaluate.")
 
-    job = build(check(run.config))
+    job = build(check(run.config, kept=True))
     for difference in check_provenance(job, run.directory):
         print(f"Not as when it was trained: {difference}.", file=sys.stderr)
     job.model.load_state_dict(run.load_model(best=options.best).state_dict())

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from dlexp.config.lazy import sklearn_metrics
+from dlexp.config.lazy import sklearn_metrics, torch
 from dlexp.config.registry import Registry
 from dlexp.config.schema import Count
 from dlexp.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-Needs = Literal["classes", "probabilities", "values", "pairs", "outputs"]
+Needs = Literal["classes", "probabilities", "logits", "values", "pairs", "outputs"]
 OFFERED: dict[str, tuple[Needs, ...]] = {  # the predictions that each kind of targets offers
-    "classes": ("classes", "probabilities", "outputs"),
+    "classes": ("classes", "probabilities", "logits", "outputs"),
     "values": ("values", "outputs"),
     "nothing": ("pairs", "outputs"),
 }
@@ -38,9 +39,9 @@ class Metric:
     """A number computed from a split's predictions and its targets.
 
     `function(predictions, targets)` returns it, or None if it is undefined. `needs` chooses the predictions: predicted
-    classes (N,), every class's probability (N, classes), or the unchanged outputs (values, pairs, outputs). If
+    classes (N,), every class's probability or logit (N, classes), or the unchanged outputs (values, pairs, outputs). If
     `adds_up`, the function returns a sum over samples and the metric is their mean: the sums of batches give the metric
-    of an epoch, and no outputs are kept for it.
+    of an epoch, and no outputs are kept for it. To rank samples, take logits: probabilities round to 0 and 1.
     """
 
     function: Callable[[Tensor, Tensor], Any]
@@ -58,7 +59,9 @@ class Metric:
         """Return the predictions that the function takes, from a model's outputs (N, …)."""
         if self.needs == "classes":
             return predicted_classes(outputs)
-        return probabilities(outputs) if self.needs == "probabilities" else outputs
+        if self.needs == "probabilities":
+            return probabilities(outputs)
+        return logits(outputs) if self.needs == "logits" else outputs
 
 
 def predicted_classes(outputs: Tensor) -> Tensor:
@@ -71,11 +74,29 @@ def probabilities(outputs: Tensor) -> Tensor:
 
     Apply the softmax to logits or log-probabilities. The sigmoid of one node's logits (N, 1) is the second class's.
     """
+    return logits(outputs).softmax(1)
+
+
+def logits(outputs: Tensor) -> Tensor:
+    """Return a logit of every class (N, classes): (0, z) for one node's z, whose softmax is (1 − σ(z), σ(z))."""
     if outputs.shape[1] > 1:
-        return outputs.softmax(1)
+        return outputs
     both = outputs.new_zeros(len(outputs), 2)
     both[:, 1] = outputs[:, 0]
-    return both.softmax(1)  # the softmax of (0, z) is (1 − σ(z), σ(z))
+    return both
+
+
+def log_odds(z: Tensor) -> Tensor:
+    """Return log p / (1 − p) of the softmax p of logits z (N, classes), float64: z minus log Σ exp of the others.
+
+    It orders samples as p does, also if p rounds to 0 or 1.
+    """
+    shifted = z.double() - z.double().amax(1, keepdim=True)
+    exponentials, ordered = shifted.exp(), shifted.sort(1).values  # sorted: the order of classes changes no bit
+    total = ordered.exp().sum(1, keepdim=True)
+    cancels = exponentials > total / 2  # there the difference would lose the small terms
+    others = torch.where(cancels, ordered[:, :-1].logsumexp(1, keepdim=True), (total - exponentials).log())
+    return shifted - others
 
 
 def accuracy() -> Metric:
@@ -126,22 +147,22 @@ def matthews_correlation() -> Metric:
 
 def roc_auc() -> Metric:
     """The area under the ROC curve: the second class's of two, else the mean over classes against the rest."""
-    return Metric(_area("roc_auc_score"), "probabilities", True)
+    return Metric(_area("roc_auc_score"), "logits", True)
 
 
 def pr_auc() -> Metric:
     """The area under the precision-recall curve, by average precision; classes are treated as in `roc_auc`."""
-    return Metric(_area("average_precision_score"), "probabilities", True)
+    return Metric(_area("average_precision_score"), "logits", True)
 
 
 def top_k_accuracy(k: Count = 5) -> Metric:
-    """The share of samples whose class is among the k most probable ones."""
+    """The share of samples whose class is among the k most probable ones; of equal ones the first count."""
 
-    def hits(probabilities: Tensor, targets: Tensor) -> Tensor:
-        best = probabilities.topk(min(k, probabilities.shape[1]), 1).indices
-        return (best == targets[:, None]).any(1).sum()
+    def hits(z: Tensor, targets: Tensor) -> Tensor:
+        own, before = z.gather(1, targets[:, None]), torch.arange(z.shape[1], device=z.device) < targets[:, None]
+        return (((z > own) | ((z == own) & before)).sum(1) < k).sum()
 
-    return Metric(hits, "probabilities", True, adds_up=True)
+    return Metric(hits, "logits", True, adds_up=True)
 
 
 def absolute_error() -> Metric:
@@ -150,8 +171,8 @@ def absolute_error() -> Metric:
 
 
 def root_mean_squared_error() -> Metric:
-    """The root of the mean over samples and values of (y − t)²."""
-    return Metric(lambda y, t: (y.double() - t.double()).square().mean().sqrt(), "values", False)
+    """The mean over values of the root of the mean over samples of (y − t)², as in scikit-learn."""
+    return Metric(lambda y, t: (y.double() - t.double()).square().mean(0).sqrt().mean(), "values", False)
 
 
 def r2() -> Metric:
@@ -245,15 +266,15 @@ def _averaged(score: str) -> Callable[[Tensor, Tensor], float]:
 
 
 def _area(score: str) -> Callable[[Tensor, Tensor], float | None]:
-    """Return scikit-learn's `score` for ranked probabilities; None if a class has no sample."""
+    """Return scikit-learn's `score` of samples ranked by log-odds; None if a class has no sample."""
 
-    def function(probabilities: Tensor, targets: Tensor) -> float | None:
-        scores, expected = probabilities.double().cpu().numpy(), targets.cpu()
-        classes = scores.shape[1]
-        if len(expected.unique()) < classes or not bool(probabilities.isfinite().all()):
+    def function(z: Tensor, targets: Tensor) -> float | None:
+        classes, expected = z.shape[1], targets.cpu()
+        if len(expected.unique()) < classes or not bool(z.isfinite().all()):
             return None
+        area = getattr(sklearn_metrics, score)
         if classes == 2:
-            return float(getattr(sklearn_metrics, score)(expected.numpy(), scores[:, 1]))
-        return float(getattr(sklearn_metrics, score)(expected[:, None].eq(expected.unique()).long().numpy(), scores))
+            return float(area(expected.numpy(), (z[:, 1].double() - z[:, 0].double()).cpu().numpy()))
+        return float(area(expected[:, None].eq(expected.unique()).long().numpy(), log_odds(z).cpu().numpy()))
 
     return function

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 from dlexp.components.metrics import Metric
 from dlexp.config.lazy import lr_scheduler
@@ -48,36 +49,53 @@ def cosine(
     optimizer: Optimizer,
     epochs: int,
 ) -> Schedule:
-    """Lower lr to `eta_min` along half a cosine in `T_max` epochs (Loshchilov and Hutter, 2017, no restarts)."""
+    """Lower lr to `eta_min` along half a cosine in `T_max` epochs, then keep it (Loshchilov and Hutter, 2017).
+
+    There are no restarts: PyTorch's class alone would rise again after `T_max`. Raises UserError if `eta_min` is above
+    the optimizer's lr.
+    """
+    if eta_min > (lr := optimizer.param_groups[0]["lr"]):
+        raise UserError(f"scheduler.eta_min={eta_min:g} is above optimizer.lr={lr:g}, so lr would rise, not fall.")
+
+    class Cosine(lr_scheduler.CosineAnnealingLR):
+        def get_lr(self) -> list[Any]:
+            if self.last_epoch > self.T_max:
+                return [group["lr"] for group in self.optimizer.param_groups]
+            return list(super().get_lr())
+
     why = None if T_max else "scheduler=cosine spreads its half wave over all epochs; set scheduler.T_max to fix it"
-    return Schedule(lr_scheduler.CosineAnnealingLR(optimizer, T_max or epochs, eta_min), "epoch", why)
+    return Schedule(Cosine(optimizer, T_max or epochs, eta_min), "epoch", why)
 
 
 def one_cycle(
-    max_lr: Positive = 0.01,
+    max_lr: Positive | None = None,
     pct_start: Fraction = 0.3,
     anneal_strategy: Literal["cos", "linear"] = "cos",
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
+    cycle_momentum: bool = False,
     *,
     optimizer: Optimizer,
     epochs: int,
     steps_per_epoch: int,
 ) -> Schedule:
-    """Raise lr to `max_lr`, then lower it far below its start, over the whole run (Smith and Topin, 2018)."""
+    """Raise lr to `max_lr`, then lower it far below its start, over the whole run (Smith and Topin, 2018).
+
+    `max_lr` is the optimizer's lr by default. With `cycle_momentum`, momentum (or Adam's first beta) falls from 0.95 to
+    0.85 while lr rises, and rises again while it falls.
+    """
     if abs(pct_start * epochs * steps_per_epoch - 1) < 1e-9:
         raise UserError(
             f"scheduler.pct_start={pct_start:g} of {epochs * steps_per_epoch} steps is one step, so lr has no step "
             "to rise in: take a larger one, or 0."
         )
-    group = optimizer.param_groups[0]
     scheduler = lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr,
+        max_lr or optimizer.param_groups[0]["lr"],
         total_steps=epochs * steps_per_epoch,
         pct_start=pct_start,
         anneal_strategy=anneal_strategy,
-        cycle_momentum="betas" in group or group.get("momentum", 0) > 0,
+        cycle_momentum=cycle_momentum,
         div_factor=div_factor,
         final_div_factor=final_div_factor,
     )
@@ -97,15 +115,25 @@ def reduce_on_plateau(
 ) -> Schedule:
     """Multiply lr by `factor` when `monitor`, a column of metrics.csv, stops improving.
 
-    The default `monitor` is the validation loss, or the train loss if there is no validation split.
+    The default `monitor` is the validation loss, or the train loss if there is no validation split. A value improves if
+    it is better than the best one by more than `threshold` times the best one's size. Raises UserError if `min_lr`
+    leaves nothing to lower.
     """
     if factor == 0:
         raise UserError("scheduler.factor=0: must be above 0.")
+    if min_lr >= (lr := optimizer.param_groups[0]["lr"]):
+        raise UserError(f"scheduler.min_lr={min_lr:g} is not below optimizer.lr={lr:g}, so lr would stay as it is.")
+
+    class Plateau(lr_scheduler.ReduceLROnPlateau):
+        # PyTorch's relative threshold multiplies the best value by 1 ± threshold: if that value is negative, an equal
+        # one counts as better.
+        def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
+            self.threshold_mode, self.threshold = "abs", threshold * abs(self.best) if math.isfinite(self.best) else 0.0
+            super().step(metrics)
+
     name = (monitor or "").partition("/")[2]
     mode: Literal["min", "max"] = "max" if name in metrics and metrics[name].higher_is_better else "min"
-    scheduler = lr_scheduler.ReduceLROnPlateau(
-        optimizer, mode, factor, patience, threshold, cooldown=cooldown, min_lr=min_lr
-    )
+    scheduler = Plateau(optimizer, mode, factor, patience, threshold, cooldown=cooldown, min_lr=min_lr)
     return Schedule(scheduler, "metric", monitor=monitor)
 
 

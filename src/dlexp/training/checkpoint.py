@@ -32,6 +32,7 @@ class Progress:
     best_epoch: int | None = None
     best_value: float | None = None
     epochs_without_improvement: int = 0
+    lr: float | None = None  # of the last step
 
 
 def save(run: RunDirectory, state: dict[str, Any], *, name: str) -> None:

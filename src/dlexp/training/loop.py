@@ -23,6 +23,7 @@ from dlexp.training.process.signals import StopRequest
 from dlexp.training.results import write_results
 from dlexp.training.resume import check_provenance, kept_config
 from dlexp.training.session import Session
+from dlexp.training.setup.ineffective import ineffective
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +69,7 @@ def train(
     ):
         progress, totals = session.progress, session.totals
         watch = LossWatch(session)
-        for warning in session.warnings:
+        for warning in [*ineffective(config, import_modules(config.imports)), *session.warnings]:
             display.warn(warning)
         if progress.step == 0:
             run.write_json("environment.json", provenance)
@@ -85,6 +86,7 @@ def train(
             for inputs, targets in batches.serve_train(job.batch_size, order, progress.position):
                 stepped = job.step(inputs, targets)
                 watch.check(stepped.objective)
+                progress.lr = optimizer.param_groups[0]["lr"]
                 optimizer.step()
                 if schedule.interval == "step":
                     schedule.scheduler.step()
@@ -110,7 +112,7 @@ def train(
                 break
             metrics |= totals.metrics()
             seconds = progress.epoch_seconds
-            row = {"epoch": progress.epoch + 1, "step": progress.step, **metrics, "lr": optimizer.param_groups[0]["lr"]}
+            row = {"epoch": progress.epoch + 1, "step": progress.step, **metrics, "lr": progress.lr}
             row |= {"seconds": round(seconds, 6), "samples_per_second": round(train_size / seconds, 1)}
             session.write(METRICS, [row])
             session.diagnose_epoch()

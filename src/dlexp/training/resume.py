@@ -27,7 +27,7 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
     if not any(override.startswith("stop_at=") for override in overrides):
         overrides = [*overrides, "stop_at=null"]
     run.read_config()  # raises if it is not as it was written
-    config = check(load_config(overrides, file=run.path / "config.yaml"))
+    config = check(load_config(overrides, file=run.path / "config.yaml"), kept=True)
     if config.is_demonstration:
         raise UserError(f"{run.path} demonstrated something, and trained nothing: there is nothing to resume.")
     done = run.status().get("epoch", 0)

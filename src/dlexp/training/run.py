@@ -81,7 +81,7 @@ class Run:
             if newest is None:
                 raise UserError(f"{self.path} has no checkpoint yet.")
             state = newest
-        model = build_model(check(self.config), import_modules(self.config.imports))
+        model = build_model(check(self.config, kept=True), import_modules(self.config.imports))
         try:
             model.load_state_dict(state["model"])
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:

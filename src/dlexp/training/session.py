@@ -188,7 +188,8 @@ class Session:
             _refuse_other_kinds(job.schedule.scheduler.state_dict(), state["scheduler"])
             job.schedule.scheduler.load_state_dict(state["scheduler"])
         checkpoint.restore_random_state(state["random"])
-        self.progress = Progress(**state["progress"])
+        lr = job.optimizer.param_groups[0]["lr"]  # dlexp 0.1.0 did not save it
+        self.progress = Progress(**{"lr": lr, **state["progress"]})
         if self.progress.step != self.progress.epoch * job.steps_per_epoch + self.progress.position:
             raise ValueError("its step and its epoch do not fit")
         if (best := state["best_weights"]) is not None:

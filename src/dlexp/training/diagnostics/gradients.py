@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from dlexp.models.weights import weights_of
 from dlexp.runs.directory import GRADIENTS
 from dlexp.training.diagnostics.diagnostic import Diagnostic, Moment, Row
 from dlexp.training.setup.job import Job
@@ -16,8 +17,8 @@ class _Gradients(Diagnostic):
     def after_step(self, moment: Moment) -> Iterable[Row]:
         if moment.progress.position < moment.job.steps_per_epoch:
             return
-        weights = [(name, p.grad) for name, p in moment.job.model.named_parameters() if p.dim() > 1]
-        for layer, (name, gradient) in enumerate(((n, g.double()) for n, g in weights if g is not None), 1):
+        gradients = [(name, weight.grad) for name, weight in weights_of(moment.job.model).items()]
+        for layer, (name, gradient) in enumerate(((n, g.double()) for n, g in gradients if g is not None), 1):
             norms = {"l1": gradient.abs().sum().item(), "l2": gradient.square().sum().sqrt().item()}
             yield {"epoch": moment.progress.epoch + 1, "layer": layer, "parameter": name, **norms}
 

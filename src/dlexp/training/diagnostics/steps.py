@@ -23,7 +23,7 @@ class _Steps(Diagnostic):
         if progress.step % self._every:
             return
         metrics = moment.totals.of_step(progress.position - 1, moment.stepped.outputs, moment.targets)
-        yield {**moment.place, **metrics, "lr": moment.job.optimizer.param_groups[0]["lr"]}
+        yield {**moment.place, **metrics, "lr": progress.lr}
 
 
 def steps(every: Count = 1) -> Diagnostic:
