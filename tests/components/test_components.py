@@ -8,6 +8,7 @@ import torch
 import yaml
 from small_runs import SMALL_CNN, assert_same_end, resume, train
 
+from dlexp.components.losses import LOSSES
 from dlexp.components.metrics import METRICS, OFFERED
 from dlexp.config import schema
 from dlexp.config.component import Component, Dataset, Preparation
@@ -76,6 +77,16 @@ def test_a_component_overfits_a_batch(group: str, name: str) -> None:
     (metric,) = job.metrics.values()
     measured = metric(job.model.eval()(inputs).detach(), targets)
     assert measured == 1 if metric.higher_is_better else measured < 1e-3
+
+
+@pytest.mark.parametrize("name", LOSSES.builders)
+def test_a_loss_is_not_computed_in_bfloat16(name: str) -> None:
+    job = job_with("loss", name, "precision=bfloat16", "batch_size=full", "log_every_n_steps=1", "trace_steps=0")
+    ((inputs, targets),) = job.batches.serve("train", 10**6)
+    stepped = job.step(inputs, targets)
+    assert stepped.outputs.dtype == stepped.loss.dtype == torch.float32
+    assert stepped.loss == job.loss.function(stepped.outputs, targets)
+    assert stepped.loss == pytest.approx(job.loss.function(stepped.outputs.double(), targets).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["classes", "values", "nothing"])

@@ -1,6 +1,7 @@
 """Augmentations change images as described, do not change evaluation, and resume to the same end."""
 
 import pytest
+import scipy.stats
 import torch
 from small_runs import SMALL_CNN, assert_same_end, resume, train
 
@@ -58,6 +59,28 @@ def test_a_crop_of_the_whole_changes_nothing_and_others_stay_inside() -> None:
     torch.testing.assert_close(changed({"random_resized_crop": {"smallest": 1, "stretch": 1}}), IMAGES)
     result = changed("random_resized_crop")
     assert result.min() >= 1 and result.max() <= 48 and not torch.allclose(result, IMAGES)
+
+
+def test_the_area_of_a_crop_is_uniform() -> None:
+    """Two ramps across an image show the part that was cut out: between the middles of its outer pixels."""
+    ramp = torch.linspace(-1, 1, 65, dtype=torch.float64)
+    images = torch.stack([ramp.expand(65, 65), ramp[:, None].expand(65, 65)]).expand(1000, 2, 65, 65)
+    torch.manual_seed(0)
+    result = AUGMENTATIONS.build(AUGMENTATIONS.bind_choice({"random_resized_crop": {"smallest": 0.3}}))(images)
+    middle = slice(16, 49)  # away from the borders, which repeat the outermost pixels
+    width = result[:, 0, 32, middle].diff().mean(1) / ramp.diff()[0]
+    height = result[:, 1, middle, 32].diff().mean(1) / ramp.diff()[0]
+    assert result.dtype == torch.float64
+    assert max(width.max(), height.max()) <= 1 + 1e-6
+    assert scipy.stats.kstest((width * height).numpy(), "uniform", (0.3, 0.7)).pvalue > 0.01
+    assert (width / height).min() >= 1 / 1.33 - 1e-6 and (width / height).max() <= 1.33 + 1e-6
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS.builders)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_augmentation_keeps_the_dtype(name: str, dtype: torch.dtype) -> None:
+    images = torch.rand(4, 3, 12, 12, dtype=dtype)
+    assert AUGMENTATIONS.build(AUGMENTATIONS.bind_choice(name))(images).dtype == dtype
 
 
 def test_cutout_blacks_out_one_square() -> None:

@@ -30,5 +30,5 @@ def summary(arguments: Sequence[str]) -> int:
     print(table(["layer", "output", "parameters"], [("input", " × ".join(map(str, source.input_shape)), 0), *rows]))
     total = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    print(f"\n{total:,} parameters, {trainable:,} of them trained; {total * 4 / 2**20:.2f} MiB in float32.")
+    print(f"\n{total:,} parameters, {trainable:,} of them trained; {total * 4:,} bytes in float32.")
     return 0

@@ -7,17 +7,18 @@ checkpoint holds the generator's state, so a resumed run sees the same changes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from dlexp.config.lazy import F, torch
 from dlexp.config.registry import Registry
-from dlexp.config.schema import Count, Positive, Ratio
+from dlexp.config.schema import Count, Interval, Ratio
 from dlexp.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Augmentation = Callable[["Tensor"], "Tensor"]
+Share = Annotated[float, Interval(0, 1, without_low=True)]
 
 
 def horizontal_flip(probability: Ratio = 0.5) -> Augmentation:
@@ -68,19 +69,19 @@ def brightness(strength: Ratio = 0.2) -> Augmentation:
     return change
 
 
-def random_resized_crop(smallest: Positive = 0.5, stretch: Positive = 1.33) -> Augmentation:
+def random_resized_crop(smallest: Share = 0.5, stretch: Annotated[float, Interval(1)] = 1.33) -> Augmentation:
     """Cut out a part of each image and resize it to the whole, bilinearly (Szegedy et al., 2015).
 
     The part's area is Uniform(smallest, 1) of the image's; the ratio of its sides is log-uniform from 1 / stretch to
-    stretch.
+    stretch, or as far as a part of that area fits into the image.
     """
 
     def change(images: Tensor) -> Tensor:
         area, ratio, x, y = torch.rand(4, len(images), device=images.device)
-        side = (smallest + (1 - smallest) * area).sqrt()
-        root = float(stretch) ** (ratio - 0.5)
-        width, height = (side * root).clamp(max=1), (side / root).clamp(max=1)
-        maps = torch.zeros(len(images), 2, 3, device=images.device)
+        area = smallest + (1 - smallest) * area
+        root = (1 / area).clamp(max=stretch) ** (ratio - 0.5)  # √(width / height), both at most 1
+        width, height = area.sqrt() * root, area.sqrt() / root
+        maps = torch.zeros(len(images), 2, 3, dtype=images.dtype, device=images.device)
         maps[:, 0, 0], maps[:, 1, 1] = width, height
         maps[:, 0, 2], maps[:, 1, 2] = (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height)
         grid = F.affine_grid(maps, list(images.shape), align_corners=False)

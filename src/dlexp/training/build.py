@@ -22,7 +22,7 @@ from dlexp.components.optimizers import OPTIMIZERS
 from dlexp.components.regularizers import REGULARIZERS
 from dlexp.components.schedulers import SCHEDULERS
 from dlexp.config.config import Config
-from dlexp.config.lazy import torch
+from dlexp.config.lazy import nn, torch
 from dlexp.config.registry import Registry, import_modules
 from dlexp.data import augmentation
 from dlexp.data import preparation as data
@@ -30,9 +30,12 @@ from dlexp.data.batches import Batches
 from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.errors import UserError
 from dlexp.models import MODELS
+from dlexp.models.summary import run_on_zeros
+from dlexp.models.weights import weights_of
 from dlexp.runs.provenance import weights_sha256
 from dlexp.training import diagnostics
 from dlexp.training.setup.compatibility import check_fit
+from dlexp.training.setup.ineffective import refuse_ineffective
 from dlexp.training.setup.job import Job, autocast, dtype_of
 from dlexp.training.setup.step import autograd, by_hand
 from dlexp.training.sinks import SINKS
@@ -50,8 +53,11 @@ REGISTRIES: dict[str, Registry[Any]] = {
 }
 
 
-def check(config: Config) -> Config:
-    """Return `config` with every component's options checked and complete; raises UserError naming a wrong one."""
+def check(config: Config, *, kept: bool = False) -> Config:
+    """Return `config` with every component's options checked and complete; raises UserError naming a wrong one.
+
+    An option that has no effect is wrong too, unless the config is a `kept` one of a run, which stays as it is.
+    """
     imports = import_modules(config.imports)
     components: dict[str, Any] = {g: registry.bind(getattr(config, g), imports) for g, registry in REGISTRIES.items()}
     checked = dataclasses.replace(config, dataset=data.bind(config.dataset, imports), **components)
@@ -65,6 +71,8 @@ def check(config: Config) -> Config:
         raise UserError(
             "early_stopping.patience needs a validation split: set, for example, dataset.validation_fraction=0.1."
         )
+    if not kept:
+        refuse_ineffective(checked, imports)
     return checked
 
 
@@ -106,7 +114,9 @@ def build(config: Config) -> Job:
         metrics=measured,
     )
     loss, penalty = LOSSES.build(config.loss, imports), REGULARIZERS.build(config.regularizer, imports)
-    weights = [p for p in parameters if p.dim() > 1]  # biases and the parameters of norms have one dimension
+    weights = [weight for weight in weights_of(model).values() if weight.requires_grad]
+    if penalty is not None and not weights:
+        raise UserError(f"regularizer={config.regularizer.name} penalizes weights, and this model trains none.")
     if isinstance(model, ByHand):
         step = by_hand(model, optimizer, loss)
     else:
@@ -148,7 +158,10 @@ def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> torch.nn.
         dtype_of(config)
     )  # so that weights given as numbers are not rounded to float32 before float64
     try:
-        return MODELS.build(config.model, imports, **facts)
+        model = MODELS.build(config.model, imports, **facts)
+        if any(map(nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
+            run_on_zeros(model, source.input_shape)
+        return model.train()
     finally:
         torch.set_default_dtype(usual)
 

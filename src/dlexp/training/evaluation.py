@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dlexp.components.metrics import Metric, final, predicted_classes, probabilities
 from dlexp.config.lazy import nn, sklearn_metrics, torch
 from dlexp.training.setup.job import Job
+from dlexp.training.setup.step import at_least_float32
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,9 +28,8 @@ def predict(
         if stop():
             return None
         with torch.inference_mode(), autocast:
-            outputs.append(model(inputs))
-    whole = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-    return whole.float() if whole.dtype is torch.bfloat16 else whole
+            outputs.append(at_least_float32(model(inputs)))
+    return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
 def score(

@@ -39,6 +39,11 @@ def check_fit(job: Job) -> None:
     with torch.random.fork_rng(devices), torch.set_grad_enabled(not by_hand):
         try:
             outputs = job.model.eval()(inputs)
+            if not isinstance(outputs, torch.Tensor):
+                raise UserError(
+                    f"The model returns {type(outputs).__name__}, but a loss takes one tensor of outputs: return it "
+                    "from `forward` alone."
+                )
         except (RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"The model cannot take inputs of shape {tuple(inputs.shape[1:])}: {error}") from error
         job.model.train()
@@ -51,6 +56,7 @@ def check_fit(job: Job) -> None:
             "and the size of the inputs (dataset.normalization)."
         )
     _check_outputs(job, outputs, len(inputs))
+    _check_loss(job, outputs, targets)
     if by_hand:
         if job.penalty is not None or job.config.precision == "bfloat16":
             raise UserError("model.backward=manual takes neither a regularizer nor precision=bfloat16.")
@@ -135,6 +141,20 @@ def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
             "logits": "end the model in log_softmax, or take loss=cross_entropy",
         }[kind]
         raise UserError(f"The model gives {kind.replace('_', '-')}, which loss={loss} does not take: {way_out}.")
+
+
+def _check_loss(job: Job, outputs: torch.Tensor, targets: torch.Tensor) -> None:
+    """Refuse a loss that fails on the outputs, or gives more than one number."""
+    try:
+        loss = job.loss.function(outputs, targets)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise UserError(
+            f"loss={job.config.loss.name} cannot take outputs of shape {tuple(outputs.shape)}, {outputs.dtype}, with "
+            f"targets of shape {tuple(targets.shape)}, {targets.dtype}: {error}"
+        ) from error
+    if not isinstance(loss, torch.Tensor) or loss.dim():
+        what = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+        raise UserError(f"loss={job.config.loss.name} gives {what}, not one number: average it over the batch.")
 
 
 def _kind(model: torch.nn.Module, outputs: torch.Tensor) -> Outputs:

@@ -28,6 +28,11 @@ class Stepped(NamedTuple):
 Step: TypeAlias = "Callable[[Tensor, Tensor], Stepped]"  # takes a batch's inputs and targets
 
 
+def at_least_float32(outputs: Tensor) -> Tensor:
+    """Return a model's outputs in float32 if they are bfloat16 or float16: losses would round to three digits."""
+    return outputs.float() if outputs.element_size() < 4 else outputs
+
+
 def autograd(
     model: nn.Module,
     optimizer: optim.Optimizer,
@@ -40,8 +45,8 @@ def autograd(
 
     def step(inputs: Tensor, targets: Tensor) -> Stepped:
         with autocast:
-            outputs = model(inputs)
-            batch_loss = loss.function(outputs, targets)
+            outputs = at_least_float32(model(inputs))
+        batch_loss = loss.function(outputs, targets)
         added = penalty(weights) if penalty is not None else None
         objective = batch_loss if added is None else batch_loss + added
         optimizer.zero_grad()
