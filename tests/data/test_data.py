@@ -67,6 +67,19 @@ def test_subsets_have_the_sizes_asked_for() -> None:
     assert sizes(*chosen) == {"train": 80, "validation": 20, "test": 50}
 
 
+@pytest.mark.parametrize(("size", "least"), [(124, 41), (123, 41), (122, 40), (3, 1)])
+def test_a_subset_may_leave_out_fewer_samples_than_there_are_classes(size: int, least: int) -> None:
+    counts = np.bincount(prepared("dataset=iris", f"dataset.train_size={size}").splits["train"].targets)
+    assert counts.sum() == size and counts.min() == least and counts.max() - counts.min() <= 1
+    chosen = ["dataset=iris", f"dataset.train_size={size}", "dataset.split_seed=1"]
+    assert prepared(*chosen).split_sha256 == prepared(*chosen).split_sha256
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(UserError, match="dataset=noise has one class"):
+        prepared("dataset=noise", "dataset.classes=1")
+
+
 def batch(*overrides: str) -> torch.Tensor:
     job = build(check(load_config([*overrides, "batch_size=full"])))
     return next(job.batches.serve("train", 10_000))[0]
@@ -74,7 +87,7 @@ def batch(*overrides: str) -> torch.Tensor:
 
 def test_each_normalization_follows_its_formula() -> None:
     raw = prepared("dataset=iris").splits["train"].inputs
-    assert np.array_equal(batch("dataset=iris"), raw)
+    assert np.array_equal(batch("dataset=iris", "dataset.normalization=none"), raw)
     standard = batch("dataset=iris", "dataset.normalization=standard")
     torch.testing.assert_close(standard.mean(0), torch.zeros(4), atol=1e-6, rtol=0)
     torch.testing.assert_close(standard.std(0, correction=0), torch.ones(4))

@@ -1,6 +1,7 @@
 """Regression: values instead of classes, from the config to the run directory."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,15 @@ from small_runs import assert_same_end, resume, train
 from dlexp import load_run
 from dlexp.cli.main import main
 from dlexp.config.config import load_config
+from dlexp.data.preparation import Prepared, prepare
 from dlexp.errors import UserError
 from dlexp.training.build import build, check
+
+
+def prepared(*overrides: str) -> Prepared:
+    config = check(load_config(overrides))
+    return prepare(config.dataset, Path(config.data_dir))
+
 
 DIABETES = ["dataset=diabetes", "loss=mse"]
 INPUT = "dataset.inputs=[[1]]"
@@ -28,8 +36,11 @@ def test_a_net_for_values_may_use_sigmoids() -> None:
     build(check(load_config([*DIABETES, "model.activation=[relu,sigmoid]"])))  # no loss applies another to values
 
 
-def test_metrics_of_values_agree_with_scikit_learn() -> None:
-    run = train(*DIABETES, "epochs=30", "optimizer.lr=0.05")
+@pytest.mark.parametrize("normalization", ["none", "standard"])
+def test_metrics_of_values_agree_with_scikit_learn(normalization: str) -> None:
+    """Metrics and predictions have the targets' own units; the loss has those in which the model learns."""
+    chosen = [*DIABETES, f"dataset.target_normalization={normalization}"]
+    run = train(*chosen, "epochs=30", "optimizer.lr=0.05")
     with (run.path / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     target, guess = (np.array([float(r[name]) for r in rows]) for name in ("progression", "predicted progression"))
@@ -38,7 +49,9 @@ def test_metrics_of_values_agree_with_scikit_learn() -> None:
     assert final["root_mean_squared_error"] == pytest.approx(root_mean_squared_error(target, guess))
     assert final["r2"] == pytest.approx(r2_score(target, guess), abs=1e-6)
     assert final["absolute_error"] == pytest.approx(mean_absolute_error(target, guess))
-    assert final["loss"] == pytest.approx(root_mean_squared_error(target, guess) ** 2)
+    deviation = 1.0 if normalization == "none" else prepared(*chosen).splits["train"].targets.std()
+    assert final["loss"] == pytest.approx((root_mean_squared_error(target, guess) / deviation) ** 2)
+    assert sorted(target) == sorted(prepared(*chosen).splits["test"].targets[:, 0])
     assert result["best"]["test"]["absolute_error"]["value"] <= final["absolute_error"]
     assert not (run.path / "confusion_matrix.csv").exists()
 
@@ -80,6 +93,7 @@ def test_the_command_line_shows_values(capsys: pytest.CaptureFixture[str]) -> No
             "is not for dataset=diabetes, whose targets are values: take loss=mse",
         ),
         (["loss=output_matching"], "whose targets are classes"),
+        (["dataset.target_normalization=standard"], "is for targets that are values; here they are classes"),
         (["loss=binary_cross_entropy"], "dataset.positive_class"),
         (["dataset=diabetes", "loss=mse", "dataset.positive_class=x"], "no such class"),
         (

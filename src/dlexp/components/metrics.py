@@ -7,7 +7,7 @@ Each states which predictions it needs, and whether a higher value is better. A 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -240,6 +240,15 @@ def build(choices: Sequence[Any] | None, kind: str, imports: Sequence[ModuleType
 def final(kind: str) -> dict[str, Metric]:
     """Return the metrics that every run computes once, from its final weights on the held-out splits."""
     return build(FINAL[kind], kind)
+
+
+def of_units(metrics: Mapping[str, Metric], in_units: Callable[[Tensor], Tensor]) -> dict[str, Metric]:
+    """Return the metrics of outputs and targets that `in_units` first gives back their units."""
+
+    def converted(function: Callable[[Tensor, Tensor], Any]) -> Callable[[Tensor, Tensor], Any]:
+        return lambda outputs, targets: function(in_units(outputs), in_units(targets))
+
+    return {name: replace(metric, function=converted(metric.function)) for name, metric in metrics.items()}
 
 
 def directions(metrics: Mapping[str, Metric]) -> dict[str, str]:

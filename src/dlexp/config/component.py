@@ -39,6 +39,7 @@ class Preparation:
     deviation: Positive | tuple[Positive, ...] | None = None
     train_size: Count | None = None
     test_size: Count | None = None
+    target_normalization: Literal["none", "standard"] = "none"
     positive_class: str | None = None
     augmentation: tuple[Any, ...] = ()  # `data.augmentation` checks their names and arguments
 

@@ -34,8 +34,13 @@ class Batches:
         device: torch.device,
         dtype: torch.dtype,
         augment: Callable[[Tensor], Tensor] | None = None,
+        target_mean: np.ndarray | None = None,
+        target_deviation: np.ndarray | None = None,
     ):
-        """Raise UserError if inputs, targets or normalization statistics are too large or too small for `dtype`."""
+        """Normalize targets too if their mean and deviation (values,) are given.
+
+        Raise UserError if inputs, targets or normalization statistics are too large or too small for `dtype`.
+        """
         self._augment, self._dtype, precision = augment, dtype, str(dtype).removeprefix("torch.")
         shape = (-1,) + (1,) * (splits["train"].inputs.ndim - 2)
         mean, deviation = mean.reshape(shape), deviation.reshape(shape)
@@ -49,10 +54,15 @@ class Batches:
                 f"{deviation.ravel()[i]:g}, which {precision} cannot use to normalize. Leave it out, scale it, or "
                 "take precision=float64."
             )
+        self._of_targets: tuple[Tensor, Tensor] | None = None
+        if target_mean is not None and target_deviation is not None:
+            shift, scale = (torch.tensor(each, dtype=dtype, device=device) for each in (target_mean, target_deviation))
+            self._of_targets = shift, scale
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+        self._published = {name: torch.from_numpy(samples.targets) for name, samples in splits.items()}
         for name, (inputs, targets) in splits.items():
             kept = torch.from_numpy(inputs if inputs.ndim == 4 else (inputs - mean) / deviation)
-            labels = torch.from_numpy(targets)
+            labels = torch.from_numpy(targets if target_mean is None else (targets - target_mean) / target_deviation)
             kept, labels = (t.to(dtype) if t.is_floating_point() else t for t in (kept, labels))
             for what, tensor in (("inputs", kept), ("targets", labels)):
                 way_out = f"It is too large for {precision}: scale it (dataset.normalization), or leave it out."
@@ -71,6 +81,17 @@ class Batches:
     def targets(self, split: str) -> Tensor:
         """The targets (N,), or (N, values), in the split's own order."""
         return self._splits[split][1]
+
+    def published_targets(self, split: str) -> Tensor:
+        """The targets (N,), or (N, values), as published, on the CPU."""
+        return self._published[split]
+
+    def in_units(self, values: Tensor) -> Tensor:
+        """Return outputs (N, values) in the units of the published targets, if `targets` are normalized."""
+        if self._of_targets is None:
+            return values
+        mean, deviation = self._of_targets
+        return values * deviation + mean
 
     def raw(self, split: str) -> Tensor:
         """The inputs (N, features) of tabular data in their own units, in the split's own order."""

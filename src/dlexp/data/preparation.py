@@ -14,17 +14,19 @@ from dlexp.config.component import Dataset, Preparation
 from dlexp.data import augmentation, store
 from dlexp.data.datasets import DATASETS
 from dlexp.data.source import Samples, Source, verified
-from dlexp.data.splits import split, statistics
+from dlexp.data.splits import split, statistics, target_statistics
 from dlexp.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset's splits as raw arrays, and the statistics that give a model's inputs: (x − mean) / deviation."""
+    """A dataset's splits as raw arrays, and the statistics for inputs and targets that are (x − mean) / deviation."""
 
     splits: Mapping[str, Samples]  # train, validation (if configured), test
     mean: np.ndarray  # (channels,) or (features,), in raw units
     deviation: np.ndarray
+    target_mean: np.ndarray | None  # (values,); None: targets stay as they are
+    target_deviation: np.ndarray | None
     source: Source
     data_sha256: str
     split_sha256: str
@@ -43,6 +45,10 @@ def bind(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Dataset:
 def source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
     """Return the facts of a bound dataset; read no file."""
     source = DATASETS.build(dataset, imports)
+    if len(source.class_names) == 1:
+        raise UserError(
+            f"dataset={dataset.name} has one class, {source.class_names[0]}: there is nothing to tell apart."
+        )
     if (positive := dataset.preparation.positive_class) is None:
         return source
     if positive not in source.class_names:
@@ -77,4 +83,5 @@ def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()
     splits, indices = split(published, preparation)
     digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())
     mean, deviation = statistics(splits["train"].inputs, preparation, source)
-    return Prepared(splits, mean, deviation, source, data_sha256, digest.hexdigest())
+    of_targets = target_statistics(splits["train"].targets, preparation, source)
+    return Prepared(splits, mean, deviation, *of_targets, source, data_sha256, digest.hexdigest())

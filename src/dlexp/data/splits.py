@@ -78,6 +78,24 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
     return mean, np.where(varies & (deviation > 0), deviation, 1.0)
 
 
+def target_statistics(
+    train: np.ndarray, preparation: Preparation, source: Source
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the mean and deviation, float64 (values,), of train's targets, if these are to be normalized.
+
+    Raises UserError if the targets are not values.
+    """
+    if preparation.target_normalization == "none":
+        return None, None
+    if source.kind != "values":
+        raise UserError(
+            f"dataset.target_normalization={preparation.target_normalization} is for targets that are values; here "
+            f"they are {source.kind}."
+        )
+    mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    return mean, np.where(train.max(0) > train.min(0), deviation, 1.0)
+
+
 def _part(
     indices: np.ndarray, targets: np.ndarray, size: int, preparation: Preparation, key: str, value: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +114,28 @@ def _cut(indices: np.ndarray, targets: np.ndarray, size: int | None, preparation
         return indices
     if size > len(indices):
         raise UserError(f"dataset.{key}={size}: there are only {len(indices)} samples.")
+    labels = targets[indices]
+    classes = len(np.unique(labels))
+    if preparation.stratified and targets.ndim == 1 and size >= classes > len(indices) - size:
+        return _stratified(indices, labels, size, preparation.split_seed)
     return _part(indices, targets, size, preparation, key, size)[1]
+
+
+def _stratified(indices: np.ndarray, labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Choose `size` of the indices, of each class its share, rounded by largest remainder.
+
+    scikit-learn refuses if fewer samples are left out than there are classes.
+    """
+    generator = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    quota, rest = np.divmod(counts * size, len(labels))
+    order = np.lexsort((generator.permutation(len(classes)), -rest))  # chance decides between equal remainders
+    quota[order[: size - quota.sum()]] += 1
+    chosen = [
+        generator.choice(indices[labels == label], count, replace=False)
+        for label, count in zip(classes, quota, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 def _given(value: float | tuple[float, ...] | None, key: str, size: int) -> np.ndarray:

@@ -88,7 +88,16 @@ def build(config: Config) -> Job:
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
     augment = augmentation.build(config.dataset.preparation.augmentation, prepared.source.input_shape)
-    batches = Batches(prepared.splits, prepared.mean, prepared.deviation, device, dtype_of(config), augment)
+    batches = Batches(
+        prepared.splits,
+        prepared.mean,
+        prepared.deviation,
+        device,
+        dtype_of(config),
+        augment,
+        prepared.target_mean,
+        prepared.target_deviation,
+    )
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
 
@@ -104,7 +113,9 @@ def build(config: Config) -> Job:
     except (ValueError, RuntimeError) as error:
         raise UserError(f"optimizer={config.optimizer.name} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
-    measured = metrics.build(config.metrics, prepared.source.kind, imports)
+    measured, final = metrics.build(config.metrics, prepared.source.kind, imports), metrics.final(prepared.source.kind)
+    if prepared.target_mean is not None:
+        measured, final = metrics.of_units(measured, batches.in_units), metrics.of_units(final, batches.in_units)
     schedule = SCHEDULERS.build(
         config.scheduler,
         imports,
@@ -130,6 +141,7 @@ def build(config: Config) -> Job:
         schedule=schedule,
         loss=loss,
         metrics=measured,
+        final_metrics=final,
         penalty=penalty,
         step=step,
         source=prepared.source,

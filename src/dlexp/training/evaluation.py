@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from dlexp.components.metrics import Metric, final, predicted_classes, probabilities
+from dlexp.components.metrics import Metric, predicted_classes, probabilities
 from dlexp.config.lazy import nn, sklearn_metrics, torch
 from dlexp.training.setup.job import Job
 from dlexp.training.setup.step import at_least_float32
@@ -58,14 +58,14 @@ def evaluate_splits(
 ) -> tuple[dict[str, dict[str, float]], dict[str, Tensor]]:
     """Return the current model's metrics and outputs on each split; only on the first ones if `stop` returns True.
 
-    The held-out splits also have the metrics of every final evaluation (see `metrics.final`).
+    The held-out splits also have the metrics of every final evaluation (`Job.final_metrics`).
     """
     metrics, outputs = {}, {}
     for split in job.batches.splits:
         whole = predict(job.model, job.evaluation_batches(split), job.autocast(), stop)
         if whole is None:
             break
-        wanted = dict(job.metrics) if split == "train" else {**job.metrics, **final(job.source.kind)}
+        wanted = dict(job.metrics) if split == "train" else {**job.metrics, **job.final_metrics}
         outputs[split] = whole
         metrics[split] = score(whole, job.batches.targets(split), job.loss.function, wanted)
     return metrics, outputs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlexp.components.metrics import Metric, directions, final
+from dlexp.components.metrics import Metric, directions
 from dlexp.config.lazy import Image, torch
 from dlexp.errors import JobError
 from dlexp.runs.directory import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
@@ -58,7 +58,7 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
             "steps": progress.step,
             "stopped_early": finished and progress.epoch < job.config.epochs,
             "final": scores,
-            "directions": directions({**job.metrics, **final(job.source.kind)}),
+            "directions": directions({**job.metrics, **job.final_metrics}),
             **figures,
             "best": _best(rows, job.metrics),
             "selected": _selected(rows, progress.best_epoch, job.config.early_stopping.monitor),
@@ -106,7 +106,8 @@ def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, .
 
 def _write_values(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
     """Write predictions beside targets, one column each; number the outputs if they have no targets."""
-    names, targets, outputs = job.source.value_names, job.batches.targets("test"), outputs.flatten(1)
+    names, outputs = job.source.value_names, job.batches.in_units(outputs).flatten(1)
+    targets = job.batches.published_targets("test")
     guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
     both = zip(targets.tolist(), outputs.tolist(), strict=True)
     rows = [(i, *target, *guess) for i, (target, guess) in enumerate(both)]

@@ -9,10 +9,11 @@ from dlexp.components.optimizers import OPTIMIZERS
 from dlexp.config import schema
 from dlexp.config.component import Component, Preparation
 from dlexp.config.config import Config, load_config
-from dlexp.config.keys import KEYS
 from dlexp.errors import UserError
 from dlexp.models import MODELS
 
+# A demonstration's own dataset or model may come with others of the rest.
+OF_TRAINING = ("optimizer", "scheduler", "regularizer", "seed", "shuffle", "precision")
 Option = tuple[str, Any, Any, str]  # key, value, default, and the reason why it has no effect
 
 
@@ -71,7 +72,7 @@ def _of_dataset(config: Config, imports: Sequence[ModuleType]) -> Iterator[Optio
 
 def _of_demonstration(config: Config, imports: Sequence[ModuleType]) -> Iterator[Option]:
     usual, own = load_config([]).to_mapping(), config.to_mapping()
-    for key in own.keys() & {*KEYS["identity"]} - {"demonstration"}:
+    for key in OF_TRAINING:
         yield from _compared(key, own[key], usual[key], f"demonstration={config.demonstration.name} trains nothing")
 
 

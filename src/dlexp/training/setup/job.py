@@ -36,6 +36,7 @@ class Job:
     schedule: Schedule
     loss: Loss
     metrics: Mapping[str, Metric]  # by name, in the order of the columns
+    final_metrics: Mapping[str, Metric]  # of the final weights on the held-out splits
     penalty: Penalty | None
     step: Step
     source: Source
