@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from dlexp.config import schema
+from dlexp.config.code import forget_changed
 from dlexp.config.component import Component
 from dlexp.errors import UserError, did_you_mean
 
@@ -75,12 +76,14 @@ def import_modules(names: Sequence[str]) -> list[ModuleType]:
     """
     if names and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script has its own folder there instead
-    modules = []
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
             raise UserError(f"imports=[{name}]: this is not the name of a module.")
         if name.split(".")[0] in sys.stdlib_module_names:
             raise UserError(f"imports=[{name}]: this is Python's own module, not one of yours.")
+    forget_changed(names)
+    modules = []
+    for name in names:
         try:
             modules.append(importlib.import_module(name))
         except ModuleNotFoundError as error:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlexp.config.code import code_sha256
 from dlexp.config.config import Config
 from dlexp.config.keys import role
 from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
-from dlexp.runs.code import code_sha256
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import dlexp
 from dlexp.cli.main import main
+from dlexp.config.code import code_sha256
 from dlexp.config.registry import import_modules
-from dlexp.runs.code import code_sha256
 
 NET = '''"""Nets of mine."""
 import sklearn.utils
@@ -107,3 +108,27 @@ def test_a_finished_sweep_stays_done_until_its_nets_change(capsys: pytest.Captur
         capsys.readouterr()
         assert main(SWEEP) == 0
         assert f"2 jobs: {state}." in capsys.readouterr().out
+
+
+def test_a_notebook_trains_the_code_of_its_modules_as_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it imported them itself, and if an edit leaves a file's size and the second of its change."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    untouched = importlib.import_module("my_nets")
+
+    def trained(*imports: str) -> str:
+        names = ",".join(imports)
+        run = dlexp.train([f"imports=[{names}]", "model=custom", "model.name=net", "epochs=0"])
+        return str(run.load_model())
+
+    assert "ReLU" in trained("my_nets") and sys.modules["my_nets"] is untouched
+    replace("my_package/parts.py", "ReLU", "SELU")
+    assert "SELU" in trained("my_nets")
+    replace("my_nets.py", "nn.Linear(4, 8)", "nn.Linear(4, 8, False)")
+    assert "bias=False" in trained("my_nets")
+    Path("my_others.py").write_text(NET)
+    importlib.import_module("my_others")
+    replace("my_others.py", "activation()", "nn.Identity()")
+    assert "Identity" in trained("my_others", "my_nets")
+    Path("my_package/parts.py").unlink()
+    with pytest.raises(ModuleNotFoundError, match=r"my_package\.parts"):
+        trained("my_nets")
