@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from small_runs import only_run, start, train
 
+import dlexp
 from dlexp.cli.main import main
 from dlexp.cli.verbs import VERBS
+from dlexp.runs.directory import RunDirectory
 
 MISTAKES = {  # arguments of train: what the message must hold
     "epoch=3": "There is no key epoch. Did you mean epochs?",
@@ -189,6 +192,32 @@ def test_a_saved_config_repeats_the_run() -> None:
     assert first.read_json("result.json")["final"] == again.read_json("result.json")["final"]
     hashes = [run.read_json("environment.json")["initial_weights_sha256"] for run in (first, again)]
     assert hashes[0] == hashes[1]
+
+
+def test_a_config_that_is_handed_out_runs_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train("data_dir=theirs", "output_dir=runs", "threads=3", "device=cpu", "name=exercise")
+    file = str(run.path / "config.yaml")
+    monkeypatch.setenv("DLEXP_DATA_DIR", str(Path("mine").absolute()))
+
+    def of(run: RunDirectory) -> tuple[str, str, int]:
+        return run.keys()["data_dir"], run.keys()["name"], run.read_json("environment.json")["threads"]
+
+    here = torch.get_num_threads()
+    assert main(["train", "--config", file]) == 0
+    assert "has device=cpu threads=3, and this run takes them from here" in capsys.readouterr().err
+    assert of(only_run(Path("outputs"))) == (str(Path("mine").absolute()), "exercise", here)
+    assert main(["train", "--config", file, "threads=3", "device=cpu", "data_dir=typed", "output_dir=typed"]) == 0
+    assert "takes them from here" not in capsys.readouterr().err
+    assert of(only_run(Path("typed"))) == (str(Path("typed").absolute()), "exercise", 3)
+    assert main(["evaluate", str(run.path), "data_dir=typed", "device=cuda:99"]) == 2
+    assert "Use device=cpu" in capsys.readouterr().err
+    assert main(["evaluate", str(run.path), "seed=3"]) == 2
+    assert "seed=3: a run keeps its own; only" in capsys.readouterr().err
+    assert dlexp.load_run(str(run.path)).config.data_dir == str(Path("mine").absolute())
+    Path("theirs").mkdir(exist_ok=True)
+    assert dlexp.load_run(str(run.path)).config.data_dir == str(Path("theirs").absolute())
 
 
 def test_a_user_s_own_model_and_config_are_trained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import dlexp
 from dlexp.cli.main import main
 from dlexp.config.code import code_sha256
 from dlexp.config.registry import import_modules
+from dlexp.errors import UserError
 
 NET = '''"""Nets of mine."""
 import sklearn.utils
@@ -132,3 +133,22 @@ def test_a_notebook_trains_the_code_of_its_modules_as_it_is_now(monkeypatch: pyt
     Path("my_package/parts.py").unlink()
     with pytest.raises(ModuleNotFoundError, match=r"my_package\.parts"):
         trained("my_nets")
+
+
+def test_a_run_whose_code_has_changed_is_refused_unless_its_imports_are_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chosen = ["imports=[my_nets]", "model=custom", "model.name=net"]
+    run = str(dlexp.train([*chosen, "epochs=2"]).path)
+    replace("my_nets.py", "A small one.", "One.")
+    assert main(["evaluate", run]) == 0
+    replace("my_package/parts.py", "ReLU", "Tanh")
+    for command in (["evaluate", run], ["resume", run], ["resume", run, "epochs=3"]):
+        assert main(command) == 2
+        assert "was trained with other code than imports=[my_nets] has now" in capsys.readouterr().err
+    with pytest.raises(UserError, match="other code"):
+        dlexp.load_run(run).load_model()
+    assert "Tanh" in str(dlexp.load_run(run, ["imports=[my_nets]"]).load_model())
+    for command in (["evaluate", run, "imports=[my_nets]"], ["resume", run, "epochs=3", "imports=[my_nets]"]):
+        assert main(command) == 0
+        assert "code_sha256 was" in capsys.readouterr().err

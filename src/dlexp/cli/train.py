@@ -38,7 +38,7 @@ def train(arguments: Sequence[str]) -> int:
         return sweep(options.overrides, **flags)
     if given := [name for name, on in flags.items() if on]:
         raise UserError(f"--{given[0].replace('_', '-')} needs a sweep: dlexp train -m.")
-    config = check(load_config(options.overrides, file=options.config))
+    config = check(load_config(options.overrides, file=options.config, anew=True))
 
     with unchanged():
         run = work_of(config)(config)

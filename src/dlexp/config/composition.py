@@ -4,6 +4,7 @@ Every function here refuses a wrong key or option, and suggests the nearest righ
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -20,6 +21,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
+from dlexp.config.keys import is_of_the_machine
 from dlexp.config.renamed import refuse_former, renamed
 from dlexp.errors import UserError, did_you_mean, one_line
 from dlexp.storage.untrusted import load_yaml, read_at_most, refuse_alias_bombs, refuse_interpolations
@@ -44,20 +46,31 @@ def compose(overrides: Sequence[str], choices: Choices | None = None) -> dict[st
     )
 
 
-def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
+def overridden(file: Path, overrides: Sequence[str], *, anew: bool = False) -> dict[str, Any]:
     """Return a saved config changed by `key=value` overrides; keys that it lacks get today's defaults.
 
+    If another run starts `anew` from it, the keys of the machine get their defaults too; else `data_dir` does if the
+    saved one does not exist here.
     Raises UserError if a key is wrong, or an override chooses a component, which the file has chosen.
     """
     parsed = [_single(override) for override in parse(overrides)]
     content = renamed(read_mapping(file))
     if missing := [group for group in GROUPS if group not in ("demonstration", "experiment", *content)]:
         raise UserError(f"{file} is not the config of a run: it has no {', '.join(missing)}.")
-    saved = compose([]) | content
+    defaults = compose([])
+    elsewhere = {key for key in content if is_of_the_machine(key)} if anew else set()
+    if not Path(str(content.get("data_dir"))).exists():
+        elsewhere.add("data_dir")
+    saved = defaults | {key: value for key, value in content.items() if key not in elsewhere}
     for override in parsed:
         if override.key_or_group in GROUPS:
             raise UserError(f"{text(override)}: {file} has chosen its {override.key_or_group} already.")
     _check_keys(parsed, saved)
+    typed = {override.key_or_group for override in parsed}
+    left = [key for key in ("device", "threads") if key in elsewhere - typed and content[key] != defaults[key]]
+    if left:
+        told = " ".join(f"{key}={content[key]}" for key in left)
+        print(f"{file} has {told}, and this run takes them from here: type them for the same bits.", file=sys.stderr)
     config = OmegaConf.create(saved)
     for override in parsed:
         OmegaConf.update(config, override.key_or_group, override.value())

@@ -47,6 +47,11 @@ def may_change(key: str) -> bool:
     return role(key) != "identity"
 
 
+def is_of_the_machine(key: str) -> bool:
+    """Whether the key comes from where a run works, even if a saved config has another value of it."""
+    return role(key) == "place" and key not in ("name", "imports")
+
+
 def makes_a_difference(key: str) -> bool:
     """Whether finished runs with other values of the key differ in what they are; their `stop_at` says nothing."""
     return role(key) == "identity" or key == "epochs"
