@@ -12,7 +12,9 @@ from small_runs import only_run, start, train
 import dlexp
 from dlexp.cli.main import main
 from dlexp.cli.verbs import VERBS
+from dlexp.config.registry import import_modules
 from dlexp.runs.directory import RunDirectory
+from dlexp.runs.provenance import origin
 
 MISTAKES = {  # arguments of train: what the message must hold
     "epoch=3": "There is no key epoch. Did you mean epochs?",
@@ -251,6 +253,39 @@ def test_environment_json_records_the_origin_of_a_run() -> None:
     environment = json.loads((train().path / "environment.json").read_text())
     for key in ("command", "torch", "device", "threads", "data_sha256", "split_sha256", "initial_weights_sha256"):
         assert environment[key], key
+
+
+def test_environment_json_tells_the_commit_of_tracked_files_and_own_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> tuple[object, object]:
+        environment = origin(import_modules(["mine"]))
+        return environment["git_commit"], environment["git_dirty"]
+
+    def git(*arguments: str) -> str:
+        by = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+        return subprocess.run([*by, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(Path.cwd().parent))
+    monkeypatch.syspath_prepend(Path.cwd())
+    Path("mine.py").write_text("X = 1\n")
+    assert found() == (None, None), "no repository"
+    git("init")
+    git("add", "mine.py")
+    git("commit", "-m", "one")
+    Path("outputs").mkdir()
+    Path("outputs/run").write_text("untracked")
+    assert found() == (commit := git("rev-parse", "HEAD"), False)
+    Path("others.py").write_text("X = 1\n")
+    assert found() == (commit, False), "nobody imports it"
+    Path("mine.py").write_text("import others\n")
+    git("commit", "-am", "two")
+    assert found() == (git("rev-parse", "HEAD"), True), "the commit lacks others.py"
+    git("add", "others.py")
+    git("commit", "-am", "three")
+    assert found()[1] is False
+    Path("mine.py").write_text("X = 2\n")
+    assert found()[1] is True
+    monkeypatch.setenv("PATH", "")
+    assert found() == (None, None), "git is not installed"
 
 
 @pytest.mark.parametrize("how", ["own", "brought", "installed"])

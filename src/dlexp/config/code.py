@@ -24,7 +24,7 @@ def code_sha256(modules: Sequence[ModuleType]) -> str:
     It hashes their syntax trees, sorted by hash: comments, docstrings, formatting and moved files do not change it.
     It leaves out installed packages and dlexp itself, which has its numerics version instead.
     """
-    files = _own_files([module.__name__ for module in modules])
+    files = own_files([module.__name__ for module in modules])
     digests = {path: _read(path, name, _stamp(path))[0] for name, path in files.items()}
     return hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
 
@@ -35,7 +35,7 @@ def forget_changed(names: Sequence[str]) -> None:
     Otherwise a notebook would run the code of its first import, and record the hash of the files as they are now.
     Installed modules are taken to stay as they are.
     """
-    files = _own_files([name for name in names if not any(INSTALLED & {*path.parts} for _, path in _files(name))])
+    files = own_files([name for name in names if not any(INSTALLED & {*path.parts} for _, path in _files(name))])
     stamps = {path: _stamp(path) for path in files.values()}
     loaded = {name: path for name, path in files.items() if name in sys.modules}
     if not all(_is_as_loaded(name, path, stamps[path]) for name, path in loaded.items()):
@@ -47,7 +47,7 @@ def forget_changed(names: Sequence[str]) -> None:
     _LOADED.update(stamps)
 
 
-def _own_files(names: Sequence[str]) -> dict[str, Path]:
+def own_files(names: Sequence[str]) -> dict[str, Path]:
     """Return the file of each of the modules called `names` and, recursively, of the user's own that they import."""
     found: dict[str, Path] = {}
     waiting = list(names)
