@@ -107,6 +107,11 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     return parsed
 
 
+def parse_last(overrides: Sequence[str]) -> list[Override]:
+    """Return the parsed overrides without those whose key a later one sets again."""
+    return list({override.key_or_group: override for override in parse(overrides)}.values())
+
+
 def of_plugins(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that choose or set one of Hydra's launchers or sweepers.
 

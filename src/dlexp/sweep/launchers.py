@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.components import metrics
-from dlexp.config.composition import Choices, initialized, parse, search_path
+from dlexp.config.composition import Choices, initialized, parse_last, search_path, text
 from dlexp.config.config import Config, load_config
 from dlexp.config.registry import import_modules
 from dlexp.data import preparation
@@ -85,8 +85,8 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
     Keeps the study in `<output_dir>/<name>/study.db` and continues it if it is run again. Raises UserError without a
     validation split, because a test split that chooses trials cannot judge them fairly.
     """
-    fixed = [each for each in overrides if not _is_open(each)]
-    config = check(load_config(fixed))
+    parsed = parse_last(overrides)
+    config = check(load_config([text(override) for override in parsed if not override.is_sweep_override()]))
     if config.dataset.preparation.validation_fraction == 0:
         raise UserError("A study chooses by the validation split: set, for example, dataset.validation_fraction=0.1.")
     folder = Path(config.output_dir) / config.name
@@ -98,7 +98,7 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
         sweeper: Sweeper = Plugins.instance().instantiate_sweeper(
             config=composed[0], hydra_context=composed[1], task_function=Trial(draw)
         )
-        sweeper.sweep(arguments=list(overrides))
+        sweeper.sweep(arguments=[text(override) for override in parsed])
     _tell_best(storage, folder.name, config.early_stopping.monitor)
 
 
@@ -115,11 +115,6 @@ def _tell_best(storage: str, name: str, monitor: str) -> None:
     found = optuna.load_study(study_name=name, storage=storage)
     chosen = " ".join(f"{key}={value}" for key, value in found.best_params.items())
     print(f"Best of {len(found.trials)} trials: {chosen}, {monitor} {found.best_value:.4g}.")
-
-
-def _is_open(override: str) -> bool:
-    (parsed,) = parse([override])
-    return parsed.is_sweep_override()
 
 
 def _refuse_code(settings: DictConfig) -> None:
