@@ -21,7 +21,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from dlexp.config.keys import is_of_the_machine
+from dlexp.config.keys import TEXT, is_of_the_machine
 from dlexp.config.renamed import refuse_former, renamed
 from dlexp.errors import UserError, did_you_mean, one_line
 from dlexp.storage.untrusted import load_yaml, read_at_most, refuse_alias_bombs, refuse_interpolations
@@ -31,6 +31,7 @@ _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweepe
 # ValueError: bytes that are not UTF-8, a number with more digits than Python reads, and Hydra's own if `defaults` is no
 # list; RecursionError: nested too deeply.
 _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
+_LITERAL = re.compile(r"(?i)[+-]?([\d_]+\.?[\d_]*|\.[\d_]+)(e[+-]?[\d_]+)?|[+-]?(inf|nan)|true|false")  # as Hydra's
 STORED_PATHS = ("data_dir", "output_dir")
 Choices = dict[tuple[str, ...], Any]  # choices of groups, as typed → what they alone compose to
 
@@ -90,7 +91,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for each in overrides:
         try:
-            override = parser.parse_override(each)
+            override = parser.parse_override(_quoted(each))
         except _COMPOSING as error:
             raise UserError(f"{one_line(each)!r} is not of the form key=value: {_one_line(error)}") from None
         if override.package is not None or not override.key_or_group:
@@ -105,6 +106,17 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             )
         parsed.append(override)
     return parsed
+
+
+def _quoted(override: str) -> str:
+    """Put quotes around the values of keys of text: Hydra would read 1.10 as 1.1, 1e3 as 1000.0, and refuse Persian."""
+    key, equals, value = override.partition("=")
+    if key.lstrip("+") not in TEXT or re.search(r"['\"(){}$\\]", value):
+        return override
+    start, inner, end = ("[", value[1:-1], "]") if value.startswith("[") and value.endswith("]") else ("", value, "")
+    parts = [part.strip() for part in inner.split(",")]
+    parts = [f"'{part}'" if _LITERAL.fullmatch(part) or not part.isascii() else part for part in parts]
+    return f"{key}{equals}{start}{','.join(parts)}{end}"
 
 
 def parse_last(overrides: Sequence[str]) -> list[Override]:

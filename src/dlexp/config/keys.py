@@ -29,6 +29,11 @@ KEYS: dict[Role, tuple[str, ...]] = {
     # Where a run works, and what it is called. The code of `imports` counts through its own hash.
     "place": ("name", "device", "threads", "jobs", "data_dir", "output_dir", "imports"),
 }
+# Keys whose values are text, or lists of text, also if one looks like a number: name=1.10.
+TEXT = (
+    *("name", "device", "data_dir", "output_dir", "imports", "early_stopping.monitor", "scheduler.monitor"),
+    *("dataset.positive_class", "dataset.class_names"),
+)
 _ROLES: dict[str, Role] = {key: role for role, keys in KEYS.items() for key in keys}
 
 

@@ -104,8 +104,13 @@ def check(annotation: Any, value: Any, key: str) -> Any:
             return float(value)
         if abs(value) < math.inf:
             raise UserError(f"{key}={_shown(value)}: must be within ±{LARGEST_FLOAT32:g}, the range of float32.")
-    elif annotation is str and type(value) in (int, float):
+    elif annotation is str and type(value) is int:
         return str(value)
+    elif annotation is str and type(value) in (float, bool):  # it may have been typed as 1.10, or as yes
+        raise UserError(
+            f"{key}={_shown(value)} must be text: put it in quotes, '{key}=\"…\"' in a command, "
+            f"{key.rpartition('.')[2]}: '…' in a YAML file."
+        )
     elif isinstance(value, origin or annotation) and not (isinstance(value, bool) and annotation is int):
         return value
     raise UserError(f"{key}={_shown(value)} must be {_described(annotation)}.")
