@@ -109,6 +109,11 @@ def test_the_same_command_runs_only_what_is_missing(capsys: pytest.CaptureFixtur
     assert main([*SWEEP[:3], "seed=range(3)", "epochs=3", "--dry-run"]) == 0
     assert "5 done, 1 to run" in capsys.readouterr().out, "what was moved is found, what was deleted is missing"
     assert all((path / "metrics.csv").read_bytes() == first[path] for path in list(first)[2:])
+    study = next(iter(first)).parent
+    shutil.move(study, "other_disk")
+    study.symlink_to(Path("other_disk").absolute())
+    assert main([*SWEEP[:3], "seed=range(3)", "epochs=3", "--dry-run"]) == 0
+    assert "5 done, 1 to run" in capsys.readouterr().out, "also behind a link"
 
 
 def test_more_epochs_extend_the_existing_runs(capsys: pytest.CaptureFixture[str]) -> None:

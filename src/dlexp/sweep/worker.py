@@ -158,8 +158,8 @@ def claimed(output_dir: Path, key: str) -> Iterator[IO[str] | None]:
 
 
 def _is_of(task: Task, path: Path) -> bool:
-    """Return whether a run noted for the task still exists in its output directory and belongs to its job."""
-    inside = path.resolve().is_relative_to(Path(task.config.output_dir).resolve())
+    """Return whether a noted run still exists, in the output directory or behind a link there, and is of the task."""
+    inside = path.absolute().is_relative_to(Path(task.config.output_dir).absolute()) and ".." not in path.parts
     try:
         return inside and job_and_name(RunDirectory(path)) == (task.job, task.config.name)
     except UserError:  # a damaged run is reported when the sweep begins
