@@ -19,7 +19,7 @@ from dlexp.storage.sealed import read_yaml, write_yaml
 from dlexp.sweep.expansion import expand
 from dlexp.training.build import REGISTRIES
 
-NUMBERS = ["1.10", "1e3", "007", "1_000", "+5", ".5", "1.", "inf", "NaN", "true", "0x1f", "۱۰", "2024"]
+NUMBERS = ["1.10", "1e3", "007", "1_000", "+5", ".5", "1.", "inf", "NaN", "true", "0x1f", "۱۰", "½", "2024-01-31"]
 
 
 @pytest.mark.parametrize("text", NUMBERS)
@@ -67,3 +67,18 @@ def test_class_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str])
     assert main(["train", *chosen, 'dataset.targets=["007","²","۱۰"]', "epochs=0"]) == 0
     printed = [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:4]]
     assert printed == ["007", "²", "۱۰"]
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HOME", str(Path("home").absolute()))
+    monkeypatch.setenv("DLEXP_DATA_DIR", "~/data")
+    run = dlexp.train(["output_dir=~/runs", "name=one", "epochs=0"])
+    assert run.path.parent == Path("home/runs/one").absolute()
+    assert run.config.data_dir == str(Path("home/data").absolute())
+    assert dlexp.load_run(f"~/runs/one/{run.path.name}").path == run.path
+    assert main(["list", "runs", "--output-dir=~/runs"]) == 0
+    assert str(run.path) in capsys.readouterr().out
+    for wrong in ("train output_dir=~nobody_here/runs", "train data_dir=~nobody_here", "report ~nobody_here"):
+        assert main(wrong.split()) == 2
+        assert "~nobody_here" in (errors := capsys.readouterr().err) and "there is no such user" in errors
+    assert not Path("~").exists()

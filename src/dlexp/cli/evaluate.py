@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from dlexp.cli.arguments import parser_of
+from dlexp.config.schema import path
 from dlexp.errors import UserError
 from dlexp.report import text
 from dlexp.training.build import build, check
@@ -20,7 +20,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     dlexp evaluate outputs/iris_mlp/2026-01-31_12-00-00 --best device=cpu
     """
     parser = parser_of(evaluate)
-    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("run", type=path, help="the run directory")
     parser.add_argument("--best", action="store_true", help="use the weights that validation chose, not the last ones")
     parser.add_argument("overrides", nargs="*", help="data_dir=, device=, threads= or imports=, if they changed")
     options = parser.parse_intermixed_args(arguments)

@@ -31,7 +31,7 @@ _PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweepe
 # ValueError: bytes that are not UTF-8, a number with more digits than Python reads, and Hydra's own if `defaults` is no
 # list; RecursionError: nested too deeply.
 _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
-_LITERAL = re.compile(r"(?i)[+-]?([\d_]+\.?[\d_]*|\.[\d_]+)(e[+-]?[\d_]+)?|[+-]?(inf|nan)|true|false")  # as Hydra's
+_PLAIN = re.compile(r"(?!(true|false|inf|nan)$)[a-z/][\w./:@-]*", re.ASCII | re.IGNORECASE)  # read by Hydra as it is
 STORED_PATHS = ("data_dir", "output_dir")
 Choices = dict[tuple[str, ...], Any]  # choices of groups, as typed → what they alone compose to
 
@@ -109,13 +109,13 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def _quoted(override: str) -> str:
-    """Put quotes around the values of keys of text: Hydra would read 1.10 as 1.1, 1e3 as 1000.0, and refuse Persian."""
+    """Put quotes around the values of keys of text: Hydra would read 1.10 as 1.1, and refuse ~ and Persian."""
     key, equals, value = override.partition("=")
     if key.lstrip("+") not in TEXT or re.search(r"['\"(){}$\\]", value):
         return override
     start, inner, end = ("[", value[1:-1], "]") if value.startswith("[") and value.endswith("]") else ("", value, "")
     parts = [part.strip() for part in inner.split(",")]
-    parts = [f"'{part}'" if _LITERAL.fullmatch(part) or not part.isascii() else part for part in parts]
+    parts = [f"'{part}'" if part and not _PLAIN.fullmatch(part) else part for part in parts]
     return f"{key}{equals}{start}{','.join(parts)}{end}"
 
 

@@ -118,8 +118,11 @@ def load_config(
     composed = compose(overrides, choices) if file is None else overridden(file, overrides, anew=anew)
     if file is not None and not any(each.startswith("imports=") for each in overrides):
         refuse_foreign_code(composed["imports"], file)
-    composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
-    return from_mapping(composed)
+    config = from_mapping(composed)
+    folders = {key: schema.path(getattr(config, key), f"{key}=") for key in ("data_dir", "output_dir")}
+    return dataclasses.replace(
+        config, data_dir=str(folders["data_dir"].absolute()), output_dir=str(folders["output_dir"])
+    )
 
 
 def from_mapping(mapping: Mapping[str, Any]) -> Config:

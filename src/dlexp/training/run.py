@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config import schema
 from dlexp.config.config import Config, load_config
 from dlexp.config.keys import KEYS, role
 from dlexp.config.lazy import pandas
@@ -34,7 +35,7 @@ class Run:
     """
 
     def __init__(self, path: Path, overrides: Sequence[str] = ()):
-        self.path = path.absolute()  # the working directory may change
+        self.path = schema.path(path).absolute()  # the working directory may change
         self.directory = RunDirectory.open(self.path)
         for override in overrides:
             if role(override.split("=")[0]) != "place":
