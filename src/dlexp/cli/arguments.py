@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from dlexp.errors import UserError, did_you_mean
 
-OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 model=mlp model.hidden_sizes=[64,32]"
+OVERRIDES = "key=value or group=option, as `dlexp list` shows them: epochs=50 model=mlp 'model.hidden_sizes=[64,32]'"
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,5 +1,6 @@
 """The verb `resume`."""
 
+import shlex
 from collections.abc import Sequence
 
 from dlexp.cli.arguments import parser_of
@@ -27,7 +28,7 @@ def resume(arguments: Sequence[str]) -> int:
     config = resumed_config(run.directory, options.overrides)
     if run.status["status"] == "finished" and config.epochs <= run.config.epochs:
         figures.draw(run.directory, anew=False)
-        print(f"{run.path} is finished. `dlexp resume {run.path} epochs=…` extends it.")
+        print(f"{run.path} is finished. `dlexp resume {shlex.quote(str(run.path))} epochs=…` extends it.")
         return 0
 
     with unchanged():

@@ -1,5 +1,6 @@
 """Resuming a run: which settings may change, and which must not."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
             free = ", ".join(key for role, keys in KEYS.items() if role != "identity" for key in keys)
             raise UserError(
                 f"{override}: a resumed run stays the same experiment; only {free} may change. "
-                f"For another one: dlexp train --config {run.path}/config.yaml {override}"
+                f"For another one: {shlex.join(['dlexp', 'train', '--config', f'{run.path}/config.yaml', override])}"
             )
     if not any(override.startswith("stop_at=") for override in overrides):
         overrides = [*overrides, "stop_at=null"]
@@ -51,7 +52,7 @@ def refuse_other_code(run: RunDirectory, config: Config, overrides: Sequence[str
         imports = f"imports=[{','.join(config.imports)}]"
         raise UserError(
             f"{run.path} was trained with other code than {imports} has now (code_sha256 differs). "
-            f"Restore that code; or, if the change does not matter to this run, add {imports} to the command."
+            f"Restore that code; or, if the change does not matter here, add {shlex.quote(imports)} to the command."
         )
 
 
