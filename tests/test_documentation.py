@@ -37,7 +37,8 @@ def words_of(text: str) -> list[list[str]]:
 def test_a_shell_takes_every_command_as_it_stands(place: str) -> None:
     commands = COMMAND.findall(texts()[place])
     found = words_of("\n".join(commands))
-    plain = [shlex.split(each.replace("\\\n", ""), comments=True)[1:] for each in commands if "${R" not in each and each[0] != "R"]
+    alone = [each.replace("\\\n", "") for each in commands if "${R" not in each and each[0] != "R"]
+    plain = [shlex.split(each, comments=True)[1:] for each in alone]
     assert [words for words in found if words in plain] == plain
     for words in found if place in (*VERBS, "README.md", "studies.md") else ():
         overrides = [word for word in words[1:] if "=" in word]

@@ -8,7 +8,7 @@ import pytest
 
 import dlexp
 from dlexp.cli.main import main
-from dlexp.config.code import code_sha256
+from dlexp.config.code import code_sha256, refuse_foreign_code
 from dlexp.config.registry import import_modules
 from dlexp.errors import UserError
 
@@ -152,3 +152,18 @@ def test_a_run_whose_code_has_changed_is_refused_unless_its_imports_are_typed(
     for command in (["evaluate", run, "imports=[my_nets]"], ["resume", run, "epochs=3", "imports=[my_nets]"]):
         assert main(command) == 0
         assert "code_sha256 was" in capsys.readouterr().err
+
+
+def test_only_the_user_s_own_modules_may_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "run" / "config.yaml"
+    for file in ("run/theirs.py", "own.py", "path/other/__init__.py"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}:{tmp_path / 'run'}")
+    refuse_foreign_code(["own", "own.part", "other"], config)
+    for name in ("theirs", "os", "missing"):
+        with pytest.raises(UserError, match=f"imports {name}, which is not your module"):
+            refuse_foreign_code(["own", name], config)
+    monkeypatch.chdir(tmp_path / "run")
+    with pytest.raises(UserError, match="imports theirs"):
+        refuse_foreign_code(["theirs"], config)

@@ -4,6 +4,7 @@ import ast
 import functools
 import hashlib
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -12,6 +13,8 @@ from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from dlexp.errors import UserError
 
 INSTALLED = {"site-packages", "dist-packages"}
 Stamp = tuple[int, int]  # the time of a file's last change in ns, and its size in bytes
@@ -45,6 +48,23 @@ def forget_changed(names: Sequence[str]) -> None:
             Path(cache_from_source(str(path))).unlink(missing_ok=True)
         importlib.invalidate_caches()
     _LOADED.update(stamps)
+
+
+def refuse_foreign_code(imports: Any, file: Path) -> None:
+    """Raise UserError if the saved config in `file` imports a module that is not the user's own.
+
+    The user's own are modules and packages in the working directory and on PYTHONPATH, except in the run's directory.
+    """
+    folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
+    run = file.parent.resolve() if file.name == "config.yaml" else None
+    own = [folder for folder in folders if run is None or not folder.resolve().is_relative_to(run)]
+    for name in imports if isinstance(imports, list | tuple) else ():
+        top = str(name).split(".")[0]
+        if not any((folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file() for folder in own):
+            raise UserError(
+                f"{file} imports {name}, which is not your module: it is neither in {Path.cwd()} nor on PYTHONPATH. "
+                "If you trust it, put it there; or give imports=[…] to `train --config` or `resume`."
+            )
 
 
 def own_files(names: Sequence[str]) -> dict[str, Path]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dlexp.config import schema
+from dlexp.config.code import refuse_foreign_code
 from dlexp.config.component import Component, Dataset
 from dlexp.config.composition import Choices, compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
-from dlexp.storage.untrusted import refuse_foreign_code
 
 COMPONENTS: dict[str, type[Component]] = {
     "dataset": Dataset,
