@@ -7,9 +7,10 @@ import pytest
 import dlexp
 from dlexp.cli.main import main
 from dlexp.config.component import Preparation
-from dlexp.config.composition import compose, parse
+from dlexp.config.composition import compose
 from dlexp.config.config import Config, EarlyStopping
 from dlexp.config.keys import TEXT
+from dlexp.config.overrides import parse
 from dlexp.config.schema import check, configurable
 from dlexp.data.datasets import DATASETS
 from dlexp.errors import UserError

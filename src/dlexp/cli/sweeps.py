@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.config.composition import of_plugins
 from dlexp.config.config import Config
 from dlexp.config.lazy import torch
+from dlexp.config.overrides import of_plugins
 from dlexp.errors import JobError, UserError
 from dlexp.report import figures, sweeps, text
 from dlexp.runs.directory import RunDirectory

@@ -107,7 +107,7 @@ def check(annotation: Any, value: Any, key: str) -> Any:
             raise UserError(f"{key}={_shown(value)}: must be within ±{LARGEST_FLOAT32:g}, the range of float32.")
     elif annotation is str and type(value) is int:
         return str(value)
-    elif annotation is str and type(value) in (float, bool):  # it may have been typed as 1.10, or as yes
+    elif annotation is str and type(value) is float:  # it may have been typed as 1.10
         raise UserError(
             f"{key}={_shown(value)} must be text: put it in quotes, '{key}=\"…\"' in a command, "
             f"{key.rpartition('.')[2]}: '…' in a YAML file."

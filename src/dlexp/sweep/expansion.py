@@ -9,8 +9,9 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from dlexp.config.composition import grid, parse, parse_last, text
+from dlexp.config.composition import grid
 from dlexp.config.keys import makes_a_job
+from dlexp.config.overrides import parse, parse_last, text
 from dlexp.errors import UserError
 
 MOST = 100_000  # jobs of a sweep; composing and checking so many takes hours
