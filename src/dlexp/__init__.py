@@ -54,11 +54,14 @@ def resume(path: str, overrides: Sequence[str] = ()) -> "Run":
     return Run(directory.path)
 
 
-def load_run(path: str) -> "Run":
-    """Return the run in a run directory. Raises dlexp.errors.UserError if there is none."""
+def load_run(path: str, overrides: Sequence[str] = ()) -> "Run":
+    """Return the run in a run directory. Raises dlexp.errors.UserError if there is none.
+
+    `overrides` are those of `dlexp evaluate`: data_dir, device, imports and others that say where it is.
+    """
     from dlexp.training.run import Run
 
-    return Run(Path(path))
+    return Run(Path(path), overrides)
 
 
 def _pass_on_signal(directory: "RunDirectory") -> None:

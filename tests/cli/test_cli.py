@@ -6,10 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from small_runs import only_run, start, train
 
+import dlexp
 from dlexp.cli.main import main
 from dlexp.cli.verbs import VERBS
+from dlexp.config.registry import import_modules
+from dlexp.runs.directory import RunDirectory
+from dlexp.runs.provenance import origin
 
 MISTAKES = {  # arguments of train: what the message must hold
     "epoch=3": "There is no key epoch. Did you mean epochs?",
@@ -22,7 +27,7 @@ MISTAKES = {  # arguments of train: what the message must hold
     "model=mpl": "model=mpl: there is no such model. Did you mean mlp?",
     "dataset=null": "dataset=null: leave it out, or choose one of",
     "dataset=cifar": "Did you mean cifar10?",
-    "experiment=dl_hw3/ex7": "Did you mean dl_hw3/ex07_iris or",
+    "experiment=dl_hw3/ex7": "Did you mean dl_hw3/ex07_iris",
     "optimizer.name=sgdd": "Did you mean sgd?",
     "optimizer.lr=fast": "optimizer.lr=fast must be a finite number.",
     "optimizer.lr=-1": "optimizer.lr=-1.0: must be above 0.",
@@ -84,8 +89,27 @@ MISTAKES = {  # arguments of train: what the message must hold
     "batch_size=31 model.batch_norm=true": "leaves a batch of one sample of 125",
     "optimizer=sgd optimizer.nesterov=true": "needs optimizer.momentum above 0",
     "epochs=1,2": "run a sweep of them with `dlexp train -m`",
-    "epochs=[": "is not of the form key=value",
-    "epochs": "is not of the form key=value",
+    "epochs=[": "'epochs=[' is not of the form key=value: a bracket is open",
+    "epochs": "'epochs' is not of the form key=value: write epochs=….",
+    "epochs 3": "'epochs' is not of the form key=value: write epochs=3.",
+    "epochs = 3": "write epochs=3.",
+    "epochs= 3": "write epochs=3, without spaces.",
+    "epochs:3": "write epochs=3.",
+    "--epochs 3": "A key of the config has no dashes: epochs=3.",
+    "--epochs=3": "A key of the config has no dashes: epochs=3.",
+    "optimizer.lr==0.1": "is not of the form key=value: write optimizer.lr=0.1, with one =.\n",
+    "model.hidden_sizes=(3,4)": "write model.hidden_sizes=[3,4].",
+    "optimizer.lr=0.1;": "put text in quotes",
+    "dataset=MNIST": "Did you mean mnist?",
+    "loss=mse_loss": "Did you mean mse?",
+    "loss=BCELoss": "Did you mean binary_cross_entropy?",
+    "optimizer=Adam": "Did you mean adam?",
+    "scheduler=CosineAnnealingLR": "Did you mean cosine?",
+    "learning_rate=0.1": "Did you mean optimizer.lr?",
+    "optimizer.learning_rate=0.1": "Did you mean optimizer.lr?",
+    "dataset.validation=0.1": "Did you mean dataset.validation_fraction?",
+    "warmup_steps=3": "There is no key warmup_steps. Known: ",
+    "imports=[__main__]": "put the code of a notebook or script into a file",
     "hydra.run.dir=x": "settings of Hydra itself cannot be changed",
     "imports=[nope]": "no module nope",
     "--config nope.yaml": "nope.yaml cannot be read",
@@ -106,7 +130,7 @@ def test_a_mistake_is_named_and_writes_no_run(arguments: str, capsys: pytest.Cap
     [
         (["trian"], 2, "Did you mean train?"),
         (["list", "modles"], 2, "Did you mean model"),
-        (["data", "fetch", "mnits"], 2, "Did you mean mnist or"),
+        (["data", "fetch", "mnits"], 2, "Did you mean mnist?"),
         (["data", "verify", "mnist"], 2, "Run `dlexp data fetch mnist`"),
         (["resume", "nowhere"], 2, "nowhere is not a run"),
         (["evaluate", "nowhere"], 2, "nowhere is not a run"),
@@ -191,6 +215,32 @@ def test_a_saved_config_repeats_the_run() -> None:
     assert hashes[0] == hashes[1]
 
 
+def test_a_config_that_is_handed_out_runs_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = dlexp.train(["data_dir=theirs", "output_dir=runs", "threads=3", "device=cpu", "name=exercise", "epochs=2"])
+    file = str(run.path / "config.yaml")
+    monkeypatch.setenv("DLEXP_DATA_DIR", str(Path("mine").absolute()))
+
+    def of(run: RunDirectory) -> tuple[str, str, int]:
+        return run.keys()["data_dir"], run.keys()["name"], run.read_json("environment.json")["threads"]
+
+    here = torch.get_num_threads()
+    assert main(["train", "--config", file]) == 0
+    assert "has device=cpu threads=3, and this run takes them from here" in capsys.readouterr().err
+    assert of(only_run(Path("outputs"))) == (str(Path("mine").absolute()), "exercise", here)
+    assert main(["train", "--config", file, "threads=3", "device=cpu", "data_dir=typed", "output_dir=typed"]) == 0
+    assert "takes them from here" not in capsys.readouterr().err
+    assert of(only_run(Path("typed"))) == (str(Path("typed").absolute()), "exercise", 3)
+    assert main(["evaluate", str(run.path), "data_dir=typed", "device=cuda:99"]) == 2
+    assert "Use device=cpu" in capsys.readouterr().err
+    assert main(["evaluate", str(run.path), "seed=3"]) == 2
+    assert "seed=3: a run keeps its own; only" in capsys.readouterr().err
+    assert dlexp.load_run(str(run.path)).config.data_dir == str(Path("mine").absolute())
+    Path("theirs").mkdir(exist_ok=True)
+    assert dlexp.load_run(str(run.path)).config.data_dir == str(Path("theirs").absolute())
+
+
 def test_a_user_s_own_model_and_config_are_trained(capsys: pytest.CaptureFixture[str]) -> None:
     Path("my_models.py").write_text(
         "from __future__ import annotations\nfrom torch import nn\n\n"
@@ -203,10 +253,34 @@ def test_a_user_s_own_model_and_config_are_trained(capsys: pytest.CaptureFixture
     assert main(["resume", str(only_run().path), "epochs=3"]) == 0
     assert main(["train", *chosen, "+model.widht=5"]) == 2
     assert "There is no model.widht. Did you mean width?" in capsys.readouterr().err
+    assert main(["train", *chosen, "model.width=5"]) == 2
+    assert "If your builder takes it, write +model.width=5." in capsys.readouterr().err
+    Path("my_models.py").write_text(Path("my_models.py").read_text().replace("(width, num_classes)", "(width, 7)"))
+    assert main(["train", *chosen]) == 2
+    assert "wide gets the number to give if it has a keyword-only parameter" in capsys.readouterr().err
     Path("conf/model").mkdir(parents=True)
     Path("conf/model/narrow.yaml").write_text("name: mlp\nhidden_sizes: [2]\n")
     assert main(["summary", "model=narrow"]) == 0
     assert "19 parameters" in capsys.readouterr().out
+
+
+def test_a_full_memory_and_a_deleted_folder_are_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("greedy.py").write_text(
+        "import torch\n\nclass Greedy(torch.nn.Linear):\n    def forward(self, x):\n"
+        "        return super().forward(x) + torch.ones(2**45).sum()\n\n"
+        "def greedy(*, num_outputs):\n    return Greedy(4, num_outputs)\n"
+    )
+    for arguments in ("model.hidden_sizes=[4000000,4000000]", "imports=[greedy] model=custom model.name=greedy"):
+        assert main(["train", *arguments.split()]) == 1
+        assert capsys.readouterr().err.startswith("dlexp: The computer's memory is full: take a smaller batch_size")
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    Path.cwd().rmdir()
+    for verb in (["list"], ["train"], ["report"]):
+        assert main(verb) == 2
+        assert "The working directory was deleted" in capsys.readouterr().err
 
 
 def test_the_command_is_quiet_if_its_pipe_closes() -> None:
@@ -222,6 +296,39 @@ def test_environment_json_records_the_origin_of_a_run() -> None:
     environment = json.loads((train().path / "environment.json").read_text())
     for key in ("command", "torch", "device", "threads", "data_sha256", "split_sha256", "initial_weights_sha256"):
         assert environment[key], key
+
+
+def test_environment_json_tells_the_commit_of_tracked_files_and_own_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> tuple[object, object]:
+        environment = origin(import_modules(["mine"]))
+        return environment["git_commit"], environment["git_dirty"]
+
+    def git(*arguments: str) -> str:
+        by = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+        return subprocess.run([*by, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(Path.cwd().parent))
+    monkeypatch.syspath_prepend(Path.cwd())
+    Path("mine.py").write_text("X = 1\n")
+    assert found() == (None, None), "no repository"
+    git("init")
+    git("add", "mine.py")
+    git("commit", "-m", "one")
+    Path("outputs").mkdir()
+    Path("outputs/run").write_text("untracked")
+    assert found() == (commit := git("rev-parse", "HEAD"), False)
+    Path("others.py").write_text("X = 1\n")
+    assert found() == (commit, False), "nobody imports it"
+    Path("mine.py").write_text("import others\n")
+    git("commit", "-am", "two")
+    assert found() == (git("rev-parse", "HEAD"), True), "the commit lacks others.py"
+    git("add", "others.py")
+    git("commit", "-am", "three")
+    assert found()[1] is False
+    Path("mine.py").write_text("X = 2\n")
+    assert found()[1] is True
+    monkeypatch.setenv("PATH", "")
+    assert found() == (None, None), "git is not installed"
 
 
 @pytest.mark.parametrize("how", ["own", "brought", "installed"])

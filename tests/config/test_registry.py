@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dlexp.cli.main import main
 from dlexp.config.component import Component
 from dlexp.config.registry import Registry, import_modules
 from dlexp.config.schema import Positive
@@ -144,3 +145,40 @@ def test_an_error_inside_a_user_s_module_is_not_hidden(forgotten: Callable[[str]
     Path("broken_of_mine.py").write_text("import not_there_either")
     with pytest.raises(ModuleNotFoundError, match="not_there_either"):
         import_modules(["broken_of_mine"])
+
+
+WRONG = """
+import torch
+
+def tuples(): return (1, 2)
+def plain(): return torch.nn.functional.cross_entropy
+def theirs(*, optimizer): return torch.optim.lr_scheduler.StepLR(optimizer, 1)
+def nothing(*, parameters): return None
+def tensor(*, num_outputs): return torch.ones(num_outputs)
+def number(): return 3
+def unknown(*, depth): return torch.nn.Linear(4, 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ("dataset.name=tuples", "tuples() returns (1, 2). These lines would be right:\nfrom dlexp.data.source import"),
+        ("loss.name=plain", "return Loss(function)"),
+        ("scheduler.name=theirs", 'return Schedule(scheduler, "epoch")'),
+        ("optimizer.name=nothing", "nothing() returns None. These lines would be right:\ndef mine("),
+        ("model.name=tensor", "def net(*, input_shape, num_outputs):"),
+        ("regularizer.name=number", "return lambda weights:"),
+        ("model.name=unknown", "unknown asks for depth after its *, where only facts of the run stand (input_shape"),
+    ],
+)
+def test_a_builder_of_the_wrong_kind_is_told_what_is_right(
+    chosen: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("wrong.py").write_text(WRONG)
+    group = chosen.partition(".")[0]
+    (Path("conf") / group).mkdir(parents=True)
+    (Path("conf") / group / "own.yaml").write_text("name: own\n")
+    assert main(["train", "imports=[wrong]", "dataset.test_to_train_ratio=0.25", f"{group}=own", chosen]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors and "Traceback" not in errors

@@ -121,25 +121,12 @@ def test_interpolations_are_refused_at_any_depth(mapping: dict) -> None:
 def test_a_folder_with_a_config_whose_aliases_multiply_is_refused() -> None:
     Path("conf/model").mkdir(parents=True)
     Path("conf/model/fine.yaml").write_text("a: &x [1]\nb: *x")
+    for name, text in (("two", "a: '*'\n---\nb: 1"), ("tag", "a: !Ref &x x\nb: *x"), ("twice", "a: &x 1\na: *x")):
+        Path(f"conf/{name}.yaml").write_text(text)
     untrusted.refuse_alias_bombs(Path("conf"))
     Path("conf/model/bomb.yaml").write_text(BOMB)
     with pytest.raises(UserError, match=r"bomb\.yaml is not a config: its aliases repeat"):
         untrusted.refuse_alias_bombs(Path("conf"))
-
-
-def test_only_the_user_s_own_modules_may_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tmp_path / "run" / "config.yaml"
-    for file in ("run/theirs.py", "own.py", "path/other/__init__.py"):
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).touch()
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}:{tmp_path / 'run'}")
-    untrusted.refuse_foreign_code(["own", "own.part", "other"], config)
-    for name in ("theirs", "os", "missing"):
-        with pytest.raises(UserError, match=f"imports {name}, which is not your module"):
-            untrusted.refuse_foreign_code(["own", name], config)
-    monkeypatch.chdir(tmp_path / "run")
-    with pytest.raises(UserError, match="imports theirs"):
-        untrusted.refuse_foreign_code(["theirs"], config)
 
 
 def archive(content: object, how: int = zipfile.ZIP_STORED) -> bytes:

@@ -7,6 +7,7 @@ from small_runs import assert_same_end, train
 
 from dlexp.cli.main import main
 from dlexp.runs.directory import find_runs
+from dlexp.sweep.launchers import EXTRAS
 
 
 def test_joblib_runs_the_jobs_and_the_same_command_finds_them_done(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,6 +18,15 @@ def test_joblib_runs_the_jobs_and_the_same_command_finds_them_done(capsys: pytes
     assert_same_end(train("seed=1", "threads=1", "output_dir=alone"), runs[1])
     assert main(sweep[:-2]) == 0
     assert "2 jobs: 2 done." in capsys.readouterr().out
+
+
+def test_a_plugin_that_is_not_installed_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(EXTRAS, "nevergrad", "optuna")
+    command = ["train", "-m", "hydra/sweeper=nevergrad", "seed=1,2", "dataset.validation_fraction=0.2"]
+    assert main(command) == 2
+    assert "hydra/sweeper=nevergrad is not installed: pip install 'dlexp[optuna]'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -45,6 +45,21 @@ def test_typed_values_replace_those_of_an_experiment_s_grid() -> None:
     assert len(expand([experiment, "seed=1,2"])) == 6
 
 
+@pytest.mark.parametrize(
+    ("overrides", "jobs"),
+    [
+        (["seed=1,2", "seed=3"], [["seed=3"]]),
+        (["seed=3", "seed=1,2"], [["seed=1"], ["seed=2"]]),
+        (["seed=1,2", "seed=2,3"], [["seed=2"], ["seed=3"]]),
+        (["optimizer=adam,sgd", "optimizer=adagrad"], [["optimizer=adagrad"]]),
+        (["experiment=is_hw4/ex02a_batch_size", "batch_size=8,16", "batch_size=4"],
+         [["experiment=is_hw4/ex02a_batch_size", "batch_size=4"]]),
+    ],
+)  # fmt: skip
+def test_of_a_key_that_is_given_twice_the_last_value_counts(overrides: list[str], jobs: list[list[str]]) -> None:
+    assert expand(overrides) == jobs
+
+
 def test_one_wrong_value_refuses_the_whole_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", "epochs=1", "optimizer.lr=0.1,-1"]) == 2
     assert "optimizer.lr=-1" in capsys.readouterr().err and not Path("outputs").exists()
@@ -94,6 +109,11 @@ def test_the_same_command_runs_only_what_is_missing(capsys: pytest.CaptureFixtur
     assert main([*SWEEP[:3], "seed=range(3)", "epochs=3", "--dry-run"]) == 0
     assert "5 done, 1 to run" in capsys.readouterr().out, "what was moved is found, what was deleted is missing"
     assert all((path / "metrics.csv").read_bytes() == first[path] for path in list(first)[2:])
+    study = next(iter(first)).parent
+    shutil.move(study, "other_disk")
+    study.symlink_to(Path("other_disk").absolute())
+    assert main([*SWEEP[:3], "seed=range(3)", "epochs=3", "--dry-run"]) == 0
+    assert "5 done, 1 to run" in capsys.readouterr().out, "also behind a link"
 
 
 def test_more_epochs_extend_the_existing_runs(capsys: pytest.CaptureFixture[str]) -> None:

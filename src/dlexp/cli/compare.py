@@ -6,6 +6,7 @@ from pathlib import Path
 from dlexp.cli.arguments import parser_of
 from dlexp.compare import comparison, tables
 from dlexp.compare.groups import record
+from dlexp.config.schema import path
 from dlexp.errors import UserError
 from dlexp.runs.directory import find_runs
 
@@ -18,7 +19,7 @@ def compare(arguments: Sequence[str]) -> int:
     dlexp compare outputs/iris_mlp --by model.hidden_sizes --markdown
     """
     parser = parser_of(compare)
-    parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
+    parser.add_argument("paths", nargs="*", type=path, default=[Path("outputs")], help="runs, or folders of runs")
     parser.add_argument("--by", action="append", required=True, metavar="KEY", help="a factor; repeat --by for several")
     parser.add_argument("--metric", help="for example test/f1; default: the first metric of the runs' test split")
     formats = parser.add_mutually_exclusive_group()

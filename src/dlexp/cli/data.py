@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dlexp.cli.arguments import parser_of
 from dlexp.config.config import load_config
+from dlexp.config.schema import path
 from dlexp.data import store
 from dlexp.data.datasets import DATASETS
 from dlexp.errors import UserError
@@ -21,7 +22,7 @@ def data(arguments: Sequence[str]) -> int:
     parser = parser_of(data)
     parser.add_argument("action", choices=("list", "fetch", "verify"))
     parser.add_argument("name", nargs="?", help="the dataset")
-    parser.add_argument("--data-dir", type=Path, help="default: DLEXP_DATA_DIR, else data")
+    parser.add_argument("--data-dir", type=path, help="default: DLEXP_DATA_DIR, else data")
     options = parser.parse_args(arguments)
 
     data_dir = options.data_dir or Path(load_config([]).data_dir)

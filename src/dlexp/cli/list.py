@@ -6,6 +6,7 @@ from pathlib import Path
 from dlexp.cli.arguments import parser_of
 from dlexp.config.composition import GROUPS, options
 from dlexp.config.renamed import refuse_former
+from dlexp.config.schema import path
 from dlexp.errors import UserError, did_you_mean
 from dlexp.report import text
 from dlexp.runs.directory import find_runs
@@ -25,7 +26,7 @@ def list_(arguments: Sequence[str]) -> int:
     parser.add_argument("what", nargs="?", help=f"runs, or one of {', '.join(GROUPS)}")
     parser.add_argument("filters", nargs="*", help="for runs: key=value, where key is a config key, a group or status")
     parser.add_argument(
-        "--output-dir", type=Path, default=Path("outputs"), help="the folder of the runs (default: outputs)"
+        "--output-dir", type=path, default=Path("outputs"), help="the folder of the runs (default: outputs)"
     )
     chosen = parser.parse_args(arguments)
 

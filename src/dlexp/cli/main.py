@@ -5,9 +5,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dlexp.cli.verbs import VERBS, purpose, verb
-from dlexp.errors import DlexpError, JobError, UserError, did_you_mean
+from dlexp.errors import DlexpError, JobError, UserError, did_you_mean, full_memory
 from dlexp.training.process.signals import Interruption
 
 
@@ -37,13 +38,20 @@ def _run(arguments: list[str]) -> int:
             return 0
         if arguments[0] not in VERBS:
             raise UserError(f"There is no verb {arguments[0]}.{did_you_mean(arguments[0], VERBS)}")
+        _refuse_deleted_folder()
         code = verb(arguments[0])(arguments[1:])
         if sys.stdout is not None:  # it is None if it was closed: `dlexp train >&-`
             sys.stdout.flush()
         return code
     except DlexpError as error:
-        print(f"dlexp: {error}", file=sys.stderr)
-        return error.exit_code
+        full = not isinstance(error, JobError) and full_memory(error)  # a job's own message says how to go on
+        print(f"dlexp: {full or error}", file=sys.stderr)
+        return JobError.exit_code if full else error.exit_code
+    except (RuntimeError, MemoryError) as error:
+        if not (full := full_memory(error)):
+            raise
+        print(f"dlexp: {full}", file=sys.stderr)
+        return JobError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit would fail again
         return 0  # the reader of our output, for example `head`, closed the pipe
@@ -52,6 +60,13 @@ def _run(arguments: list[str]) -> int:
             raise
         print(f"dlexp: {error.filename or 'A file'} could not be written or read: {error.strerror}.", file=sys.stderr)
         return JobError.exit_code
+
+
+def _refuse_deleted_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("The working directory was deleted: cd into another one.") from None
 
 
 def _overview() -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlexp.cli.arguments import parser_of
+from dlexp.config.schema import path
 from dlexp.errors import UserError
 from dlexp.report.write import follow, write
 from dlexp.runs.directory import RunDirectory, find_runs
@@ -21,14 +22,14 @@ def report(arguments: Sequence[str]) -> int:
     dlexp report --live
     """
     parser = parser_of(report)
-    parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], help="runs, or folders of runs")
-    parser.add_argument("--to", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="the report's folder")
+    parser.add_argument("paths", nargs="*", type=path, default=[Path("outputs")], help="runs, or folders of runs")
+    parser.add_argument("--to", type=path, default=Path("outputs/report"), metavar="FOLDER", help="the report's folder")
     parser.add_argument("--live", action="store_true", help="update the page while runs train, until Ctrl-C")
     options = parser.parse_args(arguments)
 
-    for path in options.paths:
-        if not path.is_dir():
-            raise UserError(f"{path} {'is not a folder' if path.exists() else 'does not exist'}.")
+    for folder in options.paths:
+        if not folder.is_dir():
+            raise UserError(f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}.")
 
     def find() -> list[RunDirectory]:
         found = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}

@@ -15,7 +15,7 @@ def summary(arguments: Sequence[str]) -> int:
     """Print a model's layers with their output shapes and parameters. Needs no data.
 
     dlexp summary model=cifar_cnn
-    dlexp summary dataset=mnist model=mlp model.hidden_sizes=[256,128]
+    dlexp summary dataset=mnist model=mlp 'model.hidden_sizes=[256,128]'
     """
     parser = parser_of(summary)
     parser.add_argument("overrides", nargs="*", help=OVERRIDES)

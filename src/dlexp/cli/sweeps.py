@@ -1,15 +1,16 @@
 """Start the jobs of a command, and show their results."""
 
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.config.composition import of_plugins
 from dlexp.config.config import Config
 from dlexp.config.lazy import torch
+from dlexp.config.overrides import of_plugins
 from dlexp.errors import JobError, UserError
 from dlexp.report import figures, sweeps, text
 from dlexp.runs.directory import RunDirectory
@@ -193,12 +194,12 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
 
 def conclude(run: RunDirectory) -> int:
     """Draw and print a run's results; after a signal only print how to resume it."""
-    status = run.status()
+    status, again = run.status(), f"dlexp resume {shlex.quote(str(run.path))}"
     if signal := status.get("signal"):
-        print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: dlexp resume {run.path}")
+        print(f"Stopped after epoch {status['epoch']}, step {status['step']}. Go on with: {again}")
         return 128 + int(signal)
     figures.draw(run)
     print(text.demonstration(run) if run.demonstration else text.result(run))
     if status["status"] == "stopped":
-        print(f"Stopped at epoch {status['epoch']}. Go on with: dlexp resume {run.path}")
+        print(f"Stopped at epoch {status['epoch']}. Go on with: {again}")
     return 0

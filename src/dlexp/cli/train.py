@@ -1,11 +1,11 @@
 """The verb `train`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from dlexp.cli.arguments import OVERRIDES, parser_of
 from dlexp.cli.sweeps import conclude, sweep
 from dlexp.config.config import load_config
+from dlexp.config.schema import path
 from dlexp.errors import UserError
 from dlexp.training.build import check
 from dlexp.training.loop import work_of
@@ -23,7 +23,7 @@ def train(arguments: Sequence[str]) -> int:
     """
     parser = parser_of(train)
     parser.add_argument("overrides", nargs="*", help=OVERRIDES)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="start from a run's config.yaml, not the groups")
+    parser.add_argument("--config", type=path, metavar="FILE", help="start from a run's config.yaml, not the groups")
     parser.add_argument("-m", "--multirun", action="store_true", help="train every combination of the values given")
     parser.add_argument("--dry-run", action="store_true", help="with -m: list the jobs that are done and those to run")
     parser.add_argument("--fresh", action="store_true", help="with -m: run every job again, even if it is done")
@@ -38,7 +38,7 @@ def train(arguments: Sequence[str]) -> int:
         return sweep(options.overrides, **flags)
     if given := [name for name, on in flags.items() if on]:
         raise UserError(f"--{given[0].replace('_', '-')} needs a sweep: dlexp train -m.")
-    config = check(load_config(options.overrides, file=options.config))
+    config = check(load_config(options.overrides, file=options.config, anew=True))
 
     with unchanged():
         run = work_of(config)(config)

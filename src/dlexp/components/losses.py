@@ -209,4 +209,6 @@ LOSSES: Registry[Loss] = Registry(
         "gaussian_nll": gaussian_nll,
         "output_matching": output_matching,
     },
+    product=lambda: Loss,
+    example="from dlexp.components.losses import Loss\nreturn Loss(function)",
 )

@@ -111,4 +111,6 @@ def _pair(betas: Betas) -> tuple[float, float]:
 OPTIMIZERS: Registry[Optimizer] = Registry(
     "optimizer",
     {"sgd": sgd, "adam": adam, "adamw": adamw, "nadam": nadam, "rmsprop": rmsprop, "adagrad": adagrad},
+    product=lambda: optim.Optimizer,
+    example="def mine(lr: float = 0.1, *, parameters):\n    return torch.optim.SGD(parameters, lr)",
 )

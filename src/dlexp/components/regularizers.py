@@ -42,5 +42,8 @@ def elastic_net(strength: NonNegative = 1e-3, l1_ratio: Ratio = 0.5) -> Penalty:
 
 
 REGULARIZERS: Registry[Penalty | None] = Registry(
-    "regularizer", {"none": none, "l1": l1, "l2": l2, "elastic_net": elastic_net}
+    "regularizer",
+    {"none": none, "l1": l1, "l2": l2, "elastic_net": elastic_net},
+    product=lambda: (Callable, type(None)),
+    example="def mine(strength: float = 0.1):\n    return lambda weights: strength * sum(w.norm() for w in weights)",
 )

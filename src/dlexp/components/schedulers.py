@@ -147,4 +147,6 @@ SCHEDULERS: Registry[Schedule] = Registry(
         "one_cycle": one_cycle,
         "reduce_on_plateau": reduce_on_plateau,
     },
+    product=lambda: Schedule,
+    example='from dlexp.components.schedulers import Schedule\nreturn Schedule(scheduler, "epoch")',
 )

@@ -3,7 +3,7 @@
 Every function here refuses a wrong key or option, and suggests the nearest right ones.
 """
 
-import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -11,24 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, Node, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
+from dlexp.config.keys import is_of_the_machine
+from dlexp.config.overrides import COMPOSING, parse, reason, text
 from dlexp.config.renamed import refuse_former, renamed
-from dlexp.errors import UserError, did_you_mean, one_line
+from dlexp.errors import UserError, did_you_mean, nearest, one_line
 from dlexp.storage.untrusted import load_yaml, read_at_most, refuse_alias_bombs, refuse_interpolations
 
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "loss", "regularizer", "demonstration", "experiment")
-_PLUGINS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper.")
-# ValueError: bytes that are not UTF-8, a number with more digits than Python reads, and Hydra's own if `defaults` is no
-# list; RecursionError: nested too deeply.
-_COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
 STORED_PATHS = ("data_dir", "output_dir")
 Choices = dict[tuple[str, ...], Any]  # choices of groups, as typed → what they alone compose to
 
@@ -44,20 +38,31 @@ def compose(overrides: Sequence[str], choices: Choices | None = None) -> dict[st
     )
 
 
-def overridden(file: Path, overrides: Sequence[str]) -> dict[str, Any]:
+def overridden(file: Path, overrides: Sequence[str], *, anew: bool = False) -> dict[str, Any]:
     """Return a saved config changed by `key=value` overrides; keys that it lacks get today's defaults.
 
+    If another run starts `anew` from it, the keys of the machine get their defaults too; else `data_dir` does if the
+    saved one does not exist here.
     Raises UserError if a key is wrong, or an override chooses a component, which the file has chosen.
     """
     parsed = [_single(override) for override in parse(overrides)]
     content = renamed(read_mapping(file))
     if missing := [group for group in GROUPS if group not in ("demonstration", "experiment", *content)]:
         raise UserError(f"{file} is not the config of a run: it has no {', '.join(missing)}.")
-    saved = compose([]) | content
+    defaults = compose([])
+    elsewhere = {key for key in content if is_of_the_machine(key)} if anew else set()
+    if not Path(str(content.get("data_dir"))).exists():
+        elsewhere.add("data_dir")
+    saved = defaults | {key: value for key, value in content.items() if key not in elsewhere}
     for override in parsed:
         if override.key_or_group in GROUPS:
             raise UserError(f"{text(override)}: {file} has chosen its {override.key_or_group} already.")
     _check_keys(parsed, saved)
+    typed = {override.key_or_group for override in parsed}
+    left = [key for key in ("device", "threads") if key in elsewhere - typed and content[key] != defaults[key]]
+    if left:
+        told = " ".join(f"{key}={content[key]}" for key in left)
+        print(f"{file} has {told}, and this run takes them from here: type them for the same bits.", file=sys.stderr)
     config = OmegaConf.create(saved)
     for override in parsed:
         OmegaConf.update(config, override.key_or_group, override.value())
@@ -69,47 +74,6 @@ def grid(overrides: Sequence[str]) -> dict[str, str]:
     composed = _composed([_single(override) for override in parse(overrides)], {}, with_hydra=True)
     params = _resolved(composed.hydra.sweeper.params or OmegaConf.create({}))
     return {str(key): str(value) for key, value in params.items()}
-
-
-def parse(overrides: Sequence[str]) -> list[Override]:
-    """Return the overrides parsed by Hydra; raise UserError if one has a wrong form or sets Hydra itself."""
-    parser = OverridesParser.create()
-    parsed = []
-    for each in overrides:
-        try:
-            override = parser.parse_override(each)
-        except _COMPOSING as error:
-            raise UserError(f"{one_line(each)!r} is not of the form key=value: {_one_line(error)}") from None
-        if override.package is not None or not override.key_or_group:
-            raise UserError(f"{each}: packages (@) are not supported; write key=value or group=option.")
-        refuse_former(override.key_or_group, each)
-        if re.search(r"([\[{]\s*){50}", each):
-            raise UserError(f"{one_line(each)} is nested too deeply.")
-        if override.is_hydra_override():
-            raise UserError(
-                f"{each}: settings of Hydra itself cannot be changed, except its launchers and sweepers with "
-                "`dlexp train -m`; output_dir and name say where runs go."
-            )
-        parsed.append(override)
-    return parsed
-
-
-def of_plugins(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that choose or set one of Hydra's launchers or sweepers.
-
-    Raises UserError if one would let a config name code to run.
-    """
-    chosen = [each for each in overrides if each.lstrip("+").startswith(_PLUGINS)]
-    for each in chosen:
-        if "_target_" in each or "custom_search_space" in each or "_partial_" in each:
-            raise UserError(f"{each}: a config cannot name code to run.")
-    return chosen
-
-
-def text(override: Override) -> str:
-    """Return the override as it was typed."""
-    assert override.input_line is not None
-    return override.input_line
 
 
 def read_mapping(file: Path, *, saved: bool = True) -> dict[str, Any]:
@@ -206,8 +170,8 @@ def _composed(parsed: list[Override], known: Choices, *, with_hydra: bool = Fals
                 _check_keys([o for o in parsed if o not in choices], known[chosen])
             everything = search + [text(override) for override in parsed]
             return hydra.compose("config", everything, return_hydra_config=with_hydra)
-    except _COMPOSING as error:
-        raise UserError(f"The config cannot be composed: {_one_line(error)}") from error
+    except COMPOSING as error:
+        raise UserError(f"The config cannot be composed: {reason(error)}") from error
 
 
 def _check_choice(choice: Override) -> None:
@@ -229,24 +193,28 @@ def _check_file(file: Path) -> None:
 
 
 def _check_keys(overrides: Sequence[Override], config: Any) -> None:
+    imports = any(override.key_or_group == "imports" for override in overrides)
     for override in overrides:
+        own = f" If your builder takes it, write +{text(override)}." if imports else ""
         adds = override.is_add() or override.is_force_add()
         level, parts = config, override.key_or_group.split(".")
         for i, part in enumerate(parts):
             if adds and not isinstance(level, list) and not (isinstance(level, dict) and part in level):
                 break  # a new key, which the component's builder accepts or refuses
             if not isinstance(level, dict) or part not in level:
-                raise UserError(_unknown_key(parts, i, level, config))
+                raise UserError(_unknown_key(parts, i, level, config) + (own if i == 1 else ""))
             level = level[part]
 
 
 def _unknown_key(parts: list[str], i: int, level: Any, config: dict[str, Any]) -> str:
-    elsewhere = [
-        f"{group}.{parts[-1]}" for group, keys in config.items() if isinstance(keys, dict) and parts[-1] in keys
-    ]
+    below = [f"{group}.{key}" for group, keys in config.items() if isinstance(keys, dict) for key in keys]
+    elsewhere = [key for key in below if key.rpartition(".")[2] == parts[-1]]
     prefix = "".join(part + "." for part in parts[:i])
     chosen = f" in {parts[0]}={level['name']}" if i == 1 and isinstance(level, dict) and "name" in level else ""
     siblings = [str(key) for key in (level if isinstance(level, dict) else ())] + ([] if i else ["experiment"])
+    if not elsewhere and not i and not nearest(parts[0], siblings):  # learning_rate is optimizer.lr
+        last = nearest(parts[0], {key.rpartition(".")[2] for key in below})
+        elsewhere = [key for key in below if key.rpartition(".")[2] in last]
     hint = f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(parts[i], siblings, prefix)
     return f"There is no key {'.'.join(parts)}{chosen}.{hint}"
 
@@ -255,18 +223,7 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
     try:
         with _without_secrets():
             container = OmegaConf.to_container(config, resolve=True)
-    except _COMPOSING as error:
-        raise UserError(f"The config cannot be resolved: {_one_line(error)}") from error
+    except COMPOSING as error:
+        raise UserError(f"The config cannot be resolved: {reason(error)}") from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply."
-    while not str(error) and error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    told = " ".join(lines) if isinstance(error, yaml.YAMLError) else lines[0]  # YAML names the file and line last
-    key = getattr(error, "full_key", None)
-    return f"{key}: {told}" if key else told

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dlexp.config import schema
+from dlexp.config.code import refuse_foreign_code
 from dlexp.config.component import Component, Dataset
 from dlexp.config.composition import Choices, compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
-from dlexp.storage.untrusted import refuse_foreign_code
 
 COMPONENTS: dict[str, type[Component]] = {
     "dataset": Dataset,
@@ -105,18 +105,24 @@ class Config:
         return dataclasses.asdict(self) | {group: getattr(self, group).to_mapping() for group in COMPONENTS}
 
 
-def load_config(overrides: Sequence[str], *, file: Path | None = None, choices: Choices | None = None) -> Config:
+def load_config(
+    overrides: Sequence[str], *, file: Path | None = None, anew: bool = False, choices: Choices | None = None
+) -> Config:
     """Compose the config that `overrides` (Hydra's grammar) choose, from the groups or from a saved `file`.
 
+    `anew` starts another run from the file: its device, threads and folders are those of this machine.
     `choices` remembers, for other calls, what is composed only to check keys.
     The groups are dlexp's own and those in `./conf`. Options of components are not checked here: `build.check` does.
     Raises UserError naming the wrong key, and the nearest right ones.
     """
-    composed = compose(overrides, choices) if file is None else overridden(file, overrides)
+    composed = compose(overrides, choices) if file is None else overridden(file, overrides, anew=anew)
     if file is not None and not any(each.startswith("imports=") for each in overrides):
         refuse_foreign_code(composed["imports"], file)
-    composed["data_dir"] = str(Path(str(composed["data_dir"])).expanduser().absolute())
-    return from_mapping(composed)
+    config = from_mapping(composed)
+    folders = {key: schema.path(getattr(config, key), f"{key}=") for key in ("data_dir", "output_dir")}
+    return dataclasses.replace(
+        config, data_dir=str(folders["data_dir"].absolute()), output_dir=str(folders["output_dir"])
+    )
 
 
 def from_mapping(mapping: Mapping[str, Any]) -> Config:

@@ -29,6 +29,11 @@ KEYS: dict[Role, tuple[str, ...]] = {
     # Where a run works, and what it is called. The code of `imports` counts through its own hash.
     "place": ("name", "device", "threads", "jobs", "data_dir", "output_dir", "imports"),
 }
+# Keys whose values are text, or lists of text, also if one looks like a number: name=1.10.
+TEXT = (
+    *("name", "device", "data_dir", "output_dir", "imports", "early_stopping.monitor", "scheduler.monitor"),
+    *("dataset.positive_class", "dataset.class_names"),
+)
 _ROLES: dict[str, Role] = {key: role for role, keys in KEYS.items() for key in keys}
 
 
@@ -45,6 +50,11 @@ def makes_a_job(key: str) -> bool:
 def may_change(key: str) -> bool:
     """Whether a run that goes on may have another value of the key and stay the same experiment."""
     return role(key) != "identity"
+
+
+def is_of_the_machine(key: str) -> bool:
+    """Whether the key comes from where a run works, even if a saved config has another value of it."""
+    return role(key) == "place" and key not in ("name", "imports")
 
 
 def makes_a_difference(key: str) -> bool:

@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from dlexp.config import schema
+from dlexp.config.code import forget_changed
 from dlexp.config.component import Component
-from dlexp.errors import UserError, did_you_mean
+from dlexp.errors import UserError, did_you_mean, one_line
 
 Product = TypeVar("Product")
 Chosen = TypeVar("Chosen", bound=Component)
@@ -26,6 +27,8 @@ class Registry(Generic[Product]):
 
     group: str
     builders: Mapping[str, Callable[..., Product]]
+    product: Callable[[], Any] | None = None  # returns the type that builders return, or several
+    example: str = ""  # the lines of a right builder, shown if one returns another type
 
     def find(self, name: str, imports: Sequence[ModuleType] = ()) -> Callable[..., Product]:
         """Return the builder called `name`: one of dlexp's, else a function or class in one of `imports`."""
@@ -58,7 +61,19 @@ class Registry(Generic[Product]):
         """Call the builder with the bound options and those of the run's `facts` that it names."""
         builder = self.find(chosen.name, imports)
         wanted = inspect.signature(builder).parameters
-        return builder(**chosen.options, **{name: fact for name, fact in facts.items() if name in wanted})
+        required = [n for n, p in wanted.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+        if unknown := [name for name in required if name not in facts]:
+            raise UserError(
+                f"{self.group}.name={chosen.name}: {chosen.name} asks for {unknown[0]} after its *, where only "
+                f"facts of the run stand ({', '.join(facts) or 'here none'}): put it before the *, or give a default."
+            )
+        built = builder(**chosen.options, **{name: fact for name, fact in facts.items() if name in wanted})
+        if self.product is not None and not isinstance(built, self.product()):
+            raise UserError(
+                f"{self.group}.name={chosen.name}: {chosen.name}() returns {one_line(repr(built))}. "
+                f"These lines would be right:\n{self.example}"
+            )
+        return built
 
 
 def _builder(module: ModuleType, name: str) -> Any:
@@ -75,12 +90,16 @@ def import_modules(names: Sequence[str]) -> list[ModuleType]:
     """
     if names and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script has its own folder there instead
-    modules = []
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
             raise UserError(f"imports=[{name}]: this is not the name of a module.")
+        if name == "__main__":
+            raise UserError("imports=[__main__]: put the code of a notebook or script into a file of its own, mine.py.")
         if name.split(".")[0] in sys.stdlib_module_names:
             raise UserError(f"imports=[{name}]: this is Python's own module, not one of yours.")
+    forget_changed(names)
+    modules = []
+    for name in names:
         try:
             modules.append(importlib.import_module(name))
         except ModuleNotFoundError as error:

@@ -9,6 +9,7 @@ import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from dlexp.errors import UserError, did_you_mean, one_line
@@ -104,11 +105,24 @@ def check(annotation: Any, value: Any, key: str) -> Any:
             return float(value)
         if abs(value) < math.inf:
             raise UserError(f"{key}={_shown(value)}: must be within ±{LARGEST_FLOAT32:g}, the range of float32.")
-    elif annotation is str and type(value) in (int, float):
+    elif annotation is str and type(value) is int:
         return str(value)
+    elif annotation is str and type(value) is float:  # it may have been typed as 1.10
+        raise UserError(
+            f"{key}={_shown(value)} must be text: put it in quotes, '{key}=\"…\"' in a command, "
+            f"{key.rpartition('.')[2]}: '…' in a YAML file."
+        )
     elif isinstance(value, origin or annotation) and not (isinstance(value, bool) and annotation is int):
         return value
     raise UserError(f"{key}={_shown(value)} must be {_described(annotation)}.")
+
+
+def path(text: str | Path, key: str = "") -> Path:
+    """Return the path with ~ and ~user as the folders that they mean. Raises UserError if there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"{key}{text}: there is no such user; ./{text} is a folder of that name.") from None
 
 
 def name_and_arguments(choice: Any, key: str) -> tuple[str, Any]:

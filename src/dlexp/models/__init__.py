@@ -1,12 +1,13 @@
 """Models: each has one file, and MODELS names them."""
 
-from typing import TYPE_CHECKING
-
+from dlexp.config.lazy import nn
 from dlexp.config.registry import Registry
 from dlexp.models.layers import layers
 from dlexp.models.mlp import mlp
 
-if TYPE_CHECKING:
-    from torch import nn
-
-MODELS: Registry["nn.Module"] = Registry("model", {"mlp": mlp, "layers": layers})
+MODELS: Registry["nn.Module"] = Registry(
+    "model",
+    {"mlp": mlp, "layers": layers},
+    product=lambda: nn.Module,
+    example="def net(*, input_shape, num_outputs):\n    return torch.nn.Linear(input_shape[0], num_outputs)",
+)

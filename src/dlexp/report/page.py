@@ -98,7 +98,9 @@ def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str,
     command = [str(word) for word in words][1:] if isinstance(words, list) else []
     typed = shlex.join(["dlexp", *command]) if command[:1] in (["train"], ["resume"]) else ""
     curves = {name: _rounded(thinned(run[name], most)) for name in CURVES if run.get(name)}
-    repeat = f"dlexp train --config {shlex.quote(run['path'] + '/config.yaml')}"
+    here = run.get("environment") or {}
+    machine = [f"{key}={here[key]}" for key in ("device", "threads") if here.get(key)]  # they decide the bits too
+    repeat = shlex.join(["dlexp", "train", "--config", run["path"] + "/config.yaml", *machine])
     return {**shown, **curves, "settings": settings(run, study.differing), "repeat": repeat, "command": typed}
 
 

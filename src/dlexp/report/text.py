@@ -110,7 +110,9 @@ def predictions(run: RunDirectory) -> str:
         return ""
     inputs = dataset["inputs"] if dataset["test_inputs"] is None else dataset["test_inputs"]
     (_, *columns), rows = run.read_cells(PREDICTIONS)
-    return table(["input", *columns], ([str(x), *map(_number, row[1:])] for x, row in zip(inputs, rows, strict=True)))
+    words = 2 if dataset["class_names"] else 0  # target and prediction, also if a class is called 007
+    cells = ([*row[1 : 1 + words], *map(float, row[1 + words :])] for row in rows)
+    return table(["input", *columns], ([str(x), *each] for x, each in zip(inputs, cells, strict=True)))
 
 
 def runs(directories: Iterable[RunDirectory]) -> str:
@@ -142,12 +144,3 @@ def _figure(value: Any) -> Any:
 
 def _short(number: str) -> str:
     return f"{float(number):,.0f}" if float(number).is_integer() else f"{float(number):.6g}"
-
-
-def _number(text: str) -> float | str:
-    if text.lstrip("-").isdigit():
-        return int(text)
-    try:
-        return float(text)
-    except ValueError:  # a class's name
-        return text

@@ -3,6 +3,8 @@
 import csv
 import datetime
 import io
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ DEMONSTRATION, TRAJECTORIES = "demonstration.csv", "trajectories.csv"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
 FIRST = ("environment.json", "config.yaml")  # are written before a directory counts as a run
 LARGEST = 1e300  # figures must be smaller, so that computing with them does not overflow; this excludes NaN
+LINKED_LEVELS = 3  # folders below a link that are searched for runs: it may lead to / or to itself
 COSTS = ("training_seconds", "parameters", "epochs")  # keys of result.json besides its metrics
 
 
@@ -216,8 +219,25 @@ def _clear_false_starts(parent: Path) -> None:
 
 
 def find_runs(root: Path) -> list[RunDirectory]:
-    """Return every run directory below `root`, oldest first by the last part of its path."""
-    return sorted(
-        (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").exists()),
-        key=lambda run: (run.path.name, str(run.path)),
-    )
+    """Return every run directory below `root`, oldest first by the last part of its path.
+
+    It follows links to runs and studies, and returns a run once, by a path without links if there is one.
+    """
+    found: dict[str, Path] = {}  # by real path
+    waiting: deque[tuple[str, int | None]] = deque([(str(root), None)])  # folders, and how deep to search below a link
+    while waiting:
+        folder, levels = waiting.popleft()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:  # it is no folder, or may not be read
+            continue
+        is_run = any(entry.name == "config.yaml" for entry in entries) and Path(folder, "checkpoints").exists()
+        if is_run:
+            found.setdefault(os.path.realpath(folder), Path(folder))
+        for entry in entries if levels != 0 else ():
+            deeper = None if levels is None else levels - 1
+            if entry.is_dir(follow_symlinks=False):
+                waiting.appendleft((entry.path, deeper))
+            elif entry.is_symlink() and not is_run:
+                waiting.append((entry.path, LINKED_LEVELS if deeper is None else deeper))
+    return [RunDirectory(path) for path in sorted(found.values(), key=lambda path: (path.name, str(path)))]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlexp.config.code import code_sha256, own_files
 from dlexp.config.config import Config
 from dlexp.config.keys import role
 from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
-from dlexp.runs.code import code_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -48,16 +48,11 @@ def environment(
 
 def origin(imports: Sequence[ModuleType], command: Sequence[str] | None = None) -> dict[str, Any]:
     """Return the command (by default this process's), the versions of the code, and the machine."""
-
-    def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
     return {
         "command": list(command or sys.argv),
         "directory": str(Path.cwd()),
-        "git_commit": git("rev-parse", "HEAD"),
-        "git_dirty": bool(git("status", "--porcelain")),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": _git_dirty(imports),
         "numerics": NUMERICS_VERSION,
         "code_sha256": code_sha256(imports),
         "python": platform.python_version(),
@@ -66,6 +61,27 @@ def origin(imports: Sequence[ModuleType], command: Sequence[str] | None = None) 
         "platform": platform.platform(),
         "processor": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def _git_dirty(imports: Sequence[ModuleType]) -> bool | None:
+    """Whether tracked files differ from the commit, or the user's own modules do; None outside a repository.
+
+    Other untracked files, for example runs, decide nothing.
+    """
+    if (top := _git("rev-parse", "--show-toplevel")) is None:
+        return None
+    own = [str(path) for path in own_files([m.__name__ for m in imports]).values() if path.is_relative_to(top)]
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return bool(changes or (own and _git("status", "--porcelain", "--untracked-files=all", "--", *own)))
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git prints; None if it fails, for example outside a repository, or is not installed."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def config_sha256(mapping: Mapping[str, Any]) -> str:

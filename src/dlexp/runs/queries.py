@@ -23,7 +23,7 @@ def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDire
         if not equals:
             raise UserError(f"{each} is not of the form key=value.")
         try:
-            wanted[key] = load_yaml(value)  # as in a config: 1e-3 is a number, true a boolean
+            wanted[key] = value, load_yaml(value)  # as in a config: 1e-3 is a number, true a boolean
         except ValueError:
             raise UserError(f"{each}: {value} is not a valid YAML value.") from None
     described = [(run, describe(run)) for run in runs] if wanted else [(run, {}) for run in runs]
@@ -31,12 +31,13 @@ def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDire
     for key in wanted if described else ():
         if key not in known:
             raise UserError(f"{key}: no run has such a key.{did_you_mean(key, sorted(known))}")
-    return [run for run, keys in described if all(_has(keys, key, value) for key, value in wanted.items())]
+    return [run for run, keys in described if all(_has(keys, key, *values) for key, values in wanted.items())]
 
 
-def _has(keys: Mapping[str, Any], key: str, value: Any) -> bool:
-    """Return whether the key has exactly this value: 1 is not true, and a missing key is not null."""
-    return key in keys and keys[key] == value and isinstance(keys[key], bool) == isinstance(value, bool)
+def _has(keys: Mapping[str, Any], key: str, typed: str, value: Any) -> bool:
+    """Return whether the key has exactly this value: 1 is not true, a missing key is not null, text is as typed."""
+    found = keys.get(key)
+    return key in keys and (found == typed or (found == value and isinstance(found, bool) == isinstance(value, bool)))
 
 
 def describe(run: RunDirectory) -> dict[str, Any]:

@@ -6,8 +6,7 @@ The threats, and the functions that refuse them:
   or to keep the machine busy. `open_regular`, `is_regular` and `refuse_link` refuse links, queues and devices;
   `read_bytes` and `read_at_most` refuse large files; `load_yaml` and `load_json` refuse tags that construct
   objects, deep nesting and aliases that multiply; `refuse_interpolations` refuses ${…}, which could read the
-  environment; `refuse_foreign_code` refuses modules that are not the user's own; `load_tensors` refuses pickles that
-  call functions and archives that claim more than they hold.
+  environment; `load_tensors` refuses pickles that call functions and archives that claim more than they hold.
 - A stranger writes to a shared folder of configs or data: `refuse_alias_bombs` and `map_array`.
 - A server sends another archive than the published one: `load_pickled_arrays` and `read_at_most`.
 - A disk flips bits, a crash cuts a file, a person edits one: `check_seal` and `check_head` compare the content with the
@@ -19,8 +18,9 @@ another disk; a folder that is replaced by a link between the check and the use;
 NumPy, SciPy and libyaml; a checkpoint as large as the memory.
 
 Guards that depend on the meaning of a key or a value are in other modules: which environment variables a config may
-show (`config.composition`), which classes Hydra's plugins may name (there and in `sweep.launchers`), whether arrays fit
-a dataset (`data.store`) or tensors fit a job (`training.session`), how the report escapes text (`report.page`).
+show (`config.composition`), which modules are the user's own (`config.code`), which classes Hydra's plugins may name
+(`sweep.launchers`), whether arrays fit a dataset (`data.store`) or tensors fit a job (`training.session`), how the
+report escapes text (`report.page`).
 """
 
 import errno
@@ -132,30 +132,34 @@ def load_yaml(content: bytes | str) -> Any:
     Raises ValueError if it is not YAML, is nested too deep, or has aliases that contain themselves or multiply.
     """
     try:
-        value = yaml.load(content, _Loader)
-        repeated: list[int] = []
-        _count(value, {}, repeated)
-        if sum(repeated) > MOST_REPEATED:
-            raise ValueError("its aliases repeat too much.")
+        loader = _Loader(content)
+        node = _composed(loader)
+        return None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())) from None
-    return value
 
 
-def _count(value: Any, known: dict[int, int], repeated: list[int]) -> int:
-    """Return the number of values in one, and append to `repeated` the number that each alias repeats."""
-    if not isinstance(value, dict | list):
+def _composed(loader: _Loader) -> Any:
+    node, repeated = loader.get_single_node(), list[int]()
+    _count(node, {}, repeated)
+    if sum(repeated) > MOST_REPEATED:
+        raise ValueError("its aliases repeat too much.")
+    return node
+
+
+def _count(node: Any, known: dict[int, int], repeated: list[int]) -> int:
+    """Return the number of values in a node, and append to `repeated` the number that each alias repeats."""
+    if not isinstance(node, yaml.CollectionNode):
         return 1
-    number = known.get(id(value))
-    if number is None:
-        known[id(value)] = 0
-        inner = value.values() if isinstance(value, dict) else value
-        number = known[id(value)] = 1 + sum(_count(each, known, repeated) for each in inner)
-    elif number == 0:
-        raise ValueError("an alias in it contains itself.")
-    else:
+    if (number := known.get(id(node))) is not None:
+        if number == 0:
+            raise ValueError("an alias in it contains itself.")
         repeated.append(number)
-    return number
+        return number
+    known[id(node)] = 0
+    inner = [pair[1] for pair in node.value] if isinstance(node, yaml.MappingNode) else node.value
+    known[id(node)] = 1 + sum(_count(each, known, repeated) for each in inner)
+    return known[id(node)]
 
 
 def load_json(content: bytes) -> Any:
@@ -181,31 +185,16 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def refuse_alias_bombs(folder: Path) -> None:
-    """Raise UserError if a YAML file below `folder`, which Hydra is about to load, has aliases that multiply."""
+    """Raise UserError if a YAML file below `folder`, which Hydra may load, has aliases that multiply."""
     for file in folder.rglob("*.yaml"):
         content = file.read_bytes() if file.is_file() else b""
         if b"*" in content or len(content) > _SHORT:
             try:
-                load_yaml(content)
+                _composed(_Loader(content))
+            except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+                continue  # Hydra does not load it either, and says so if the config chooses it
             except ValueError as error:
                 raise UserError(f"{file} is not a config: {error}") from None
-
-
-def refuse_foreign_code(imports: Any, file: Path) -> None:
-    """Raise UserError if the saved config in `file` imports a module that is not the user's own.
-
-    The user's own are modules and packages in the working directory and on PYTHONPATH, except in the run's directory.
-    """
-    folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
-    run = file.parent.resolve() if file.name == "config.yaml" else None
-    own = [folder for folder in folders if run is None or not folder.resolve().is_relative_to(run)]
-    for name in imports if isinstance(imports, list | tuple) else ():
-        top = str(name).split(".")[0]
-        if not any((folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file() for folder in own):
-            raise UserError(
-                f"{file} imports {name}, which is not your module: it is neither in {Path.cwd()} nor on PYTHONPATH. "
-                "If you trust it, put it there; or give imports=[…] to `train --config` or `resume`."
-            )
 
 
 # --- Seals: the SHA-256 of a content, stored with it (see `sealed`) ---

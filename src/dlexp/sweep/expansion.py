@@ -9,8 +9,9 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from dlexp.config.composition import grid, parse, text
+from dlexp.config.composition import grid
 from dlexp.config.keys import makes_a_job
+from dlexp.config.overrides import parse, parse_last, text
 from dlexp.errors import UserError
 
 MOST = 100_000  # jobs of a sweep; composing and checking so many takes hours
@@ -20,9 +21,10 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     """Return the overrides of each job: every combination of the values given, the last key varying fastest.
 
     Values come from the command line (`batch_size=32,64`, `seed=range(5)`) and from the grid that an experiment
-    declares; the command line may replace or fix any key of that grid. Raises UserError for a wrong key or value.
+    declares; the command line may replace or fix any key of that grid. If a key is given twice, the last one counts.
+    Raises UserError for a wrong key or value.
     """
-    parsed = parse(overrides)
+    parsed = parse_last(overrides)
     fixed = [text(override) for override in parsed if not override.is_sweep_override()]
     typed = {override.key_or_group for override in parsed}
     declared = parse([f"{key}={values}" for key, values in grid(fixed).items() if key not in typed])

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from dlexp.config.code import code_sha256
 from dlexp.config.composition import Choices
 from dlexp.config.config import Config, load_config
 from dlexp.config.keys import role
 from dlexp.config.registry import import_modules
 from dlexp.data import preparation as data
 from dlexp.errors import UserError
-from dlexp.runs.code import code_sha256
 from dlexp.runs.directory import RunDirectory, find_runs, strict
 from dlexp.runs.formatting import label
 from dlexp.runs.provenance import NUMERICS_VERSION, config_sha256

@@ -4,6 +4,7 @@ They are extras (`pip install dlexp[launchers]`, `dlexp[optuna]`), and run the s
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,8 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.components import metrics
-from dlexp.config.composition import Choices, initialized, parse, search_path
+from dlexp.config.composition import Choices, initialized, search_path
 from dlexp.config.config import Config, load_config
+from dlexp.config.overrides import parse_last, text
 from dlexp.config.registry import import_modules
 from dlexp.data import preparation
 from dlexp.errors import JobError, UserError
@@ -34,6 +36,9 @@ from dlexp.training.build import check
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
     from hydra.plugins.sweeper import Sweeper
+
+
+EXTRAS = {"optuna": "optuna"} | dict.fromkeys(("joblib", "submitit_local", "submitit_slurm"), "launchers")
 
 
 class Work:
@@ -75,7 +80,10 @@ def launch(todo: Sequence[Task], hydra_overrides: Sequence[str], draw: Draw, *, 
         launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )
-        returns = launcher.launch([list(task.overrides) for task in todo], initial_job_idx=0)
+        try:
+            returns = launcher.launch([list(task.overrides) for task in todo], initial_job_idx=0)
+        except RuntimeError as error:  # submitit's without SLURM; an error of a job is in what it returns
+            raise UserError(f"{' '.join(hydra_overrides)} cannot start jobs: {error}") from error
     return {task.key: each.return_value for task, each in zip(todo, returns, strict=True)}
 
 
@@ -85,8 +93,8 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
     Keeps the study in `<output_dir>/<name>/study.db` and continues it if it is run again. Raises UserError without a
     validation split, because a test split that chooses trials cannot judge them fairly.
     """
-    fixed = [each for each in overrides if not _is_open(each)]
-    config = check(load_config(fixed))
+    parsed = parse_last(overrides)
+    config = check(load_config([text(override) for override in parsed if not override.is_sweep_override()]))
     if config.dataset.preparation.validation_fraction == 0:
         raise UserError("A study chooses by the validation split: set, for example, dataset.validation_fraction=0.1.")
     folder = Path(config.output_dir) / config.name
@@ -98,7 +106,7 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
         sweeper: Sweeper = Plugins.instance().instantiate_sweeper(
             config=composed[0], hydra_context=composed[1], task_function=Trial(draw)
         )
-        sweeper.sweep(arguments=list(overrides))
+        sweeper.sweep(arguments=[text(override) for override in parsed])
     _tell_best(storage, folder.name, config.early_stopping.monitor)
 
 
@@ -115,11 +123,6 @@ def _tell_best(storage: str, name: str, monitor: str) -> None:
     found = optuna.load_study(study_name=name, storage=storage)
     chosen = " ".join(f"{key}={value}" for key, value in found.best_params.items())
     print(f"Best of {len(found.trials)} trials: {chosen}, {monitor} {found.best_value:.4g}.")
-
-
-def _is_open(override: str) -> bool:
-    (parsed,) = parse([override])
-    return parsed.is_sweep_override()
 
 
 def _refuse_code(settings: DictConfig) -> None:
@@ -157,4 +160,14 @@ def _composed(overrides: Sequence[str], folder: Path) -> Iterator[tuple[DictConf
             _refuse_code(config.hydra)
             yield config, HydraContext(config_loader=instance.config_loader, callbacks=Callbacks())
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"Hydra's plugin cannot be used: {str(error).splitlines()[0]}") from error
+        raise UserError(_missing(str(error))) from error
+
+
+def _missing(said: str) -> str:
+    found = re.match(r".*Could not find '(hydra/\w+)/(\w+)'", said)
+    if found and found[2] in EXTRAS:
+        return (
+            f"{found[1]}={found[2]} is not installed: pip install 'dlexp[{EXTRAS[found[2]]}]', "
+            f"or '.[{EXTRAS[found[2]]}]' in a copy of dlexp."
+        )
+    return f"Hydra's plugin cannot be used: {said.splitlines()[0]}"

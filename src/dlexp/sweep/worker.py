@@ -19,7 +19,7 @@ from typing import IO, Any, Self, TextIO
 
 from dlexp.config.config import from_mapping
 from dlexp.demonstrations.demonstrate import demonstrate
-from dlexp.errors import DlexpError, FixedLengthError, UserError
+from dlexp.errors import DlexpError, FixedLengthError, UserError, full_memory
 from dlexp.runs.directory import RunDirectory
 from dlexp.storage.locks import taken
 from dlexp.storage.untrusted import open_regular, refuse_link
@@ -123,7 +123,8 @@ def work(
     except Exception as error:  # noqa: BLE001 - no failure of one job may end the sweep
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{frame.filename}, line {frame.lineno}"
-        return Ended("failed", message=f"{type(error).__name__}: {error} ({where})", exit_code=1)
+        said = full_memory(error) or f"{type(error).__name__}: {error} ({where})"
+        return Ended("failed", message=said, exit_code=1)
 
 
 def _work(order: Train, task: Task, claim: IO[str], draw: Draw, display: Display | None) -> Ended:
@@ -158,8 +159,8 @@ def claimed(output_dir: Path, key: str) -> Iterator[IO[str] | None]:
 
 
 def _is_of(task: Task, path: Path) -> bool:
-    """Return whether a run noted for the task still exists in its output directory and belongs to its job."""
-    inside = path.resolve().is_relative_to(Path(task.config.output_dir).resolve())
+    """Return whether a noted run still exists, in the output directory or behind a link there, and is of the task."""
+    inside = path.absolute().is_relative_to(Path(task.config.output_dir).absolute()) and ".." not in path.parts
     try:
         return inside and job_and_name(RunDirectory(path)) == (task.job, task.config.name)
     except UserError:  # a damaged run is reported when the sweep begins

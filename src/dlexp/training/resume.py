@@ -1,10 +1,13 @@
 """Resuming a run: which settings may change, and which must not."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from dlexp.config.code import code_sha256
 from dlexp.config.config import Config, load_config
 from dlexp.config.keys import KEYS, may_change
+from dlexp.config.registry import import_modules
 from dlexp.errors import FixedLengthError, UserError
 from dlexp.runs.directory import RunDirectory
 from dlexp.runs.provenance import config_hashes, environment
@@ -22,12 +25,13 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
             free = ", ".join(key for role, keys in KEYS.items() if role != "identity" for key in keys)
             raise UserError(
                 f"{override}: a resumed run stays the same experiment; only {free} may change. "
-                f"For another one: dlexp train --config {run.path}/config.yaml {override}"
+                f"For another one: {shlex.join(['dlexp', 'train', '--config', f'{run.path}/config.yaml', override])}"
             )
     if not any(override.startswith("stop_at=") for override in overrides):
         overrides = [*overrides, "stop_at=null"]
     run.read_config()  # raises if it is not as it was written
     config = check(load_config(overrides, file=run.path / "config.yaml"), kept=True)
+    refuse_other_code(run, config, overrides)
     if config.is_demonstration:
         raise UserError(f"{run.path} demonstrated something, and trained nothing: there is nothing to resume.")
     done = run.status().get("epoch", 0)
@@ -36,6 +40,20 @@ def resumed_config(run: RunDirectory, overrides: Sequence[str]) -> Config:
         if value is not None and value < done:
             raise UserError(f"{key}={value}: {run.path} has done {done} epochs already.")
     return config
+
+
+def refuse_other_code(run: RunDirectory, config: Config, overrides: Sequence[str]) -> None:
+    """Raise UserError if the code of `imports` has changed since the run began, unless `imports` is in `overrides`."""
+    if not config.imports or any(override.startswith("imports=") for override in overrides):
+        return
+    then = run.read_json("environment.json")
+    # dlexp 0.1.0, which had no numerics version, hashed its own files.
+    if "numerics" in then and then.get("code_sha256") != code_sha256(import_modules(config.imports)):
+        imports = f"imports=[{','.join(config.imports)}]"
+        raise UserError(
+            f"{run.path} was trained with other code than {imports} has now (code_sha256 differs). "
+            f"Restore that code; or, if the change does not matter here, add {shlex.quote(imports)} to the command."
+        )
 
 
 def kept_config(config: Config, run: RunDirectory) -> dict[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config import schema
 from dlexp.config.config import Config, load_config
+from dlexp.config.keys import KEYS, role
 from dlexp.config.lazy import pandas
 from dlexp.config.registry import import_modules
 from dlexp.errors import UserError
@@ -17,6 +20,7 @@ from dlexp.runs.provenance import config_hashes
 from dlexp.training import checkpoint
 from dlexp.training.build import build_model, check
 from dlexp.training.process.state import unchanged
+from dlexp.training.resume import refuse_other_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +28,19 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """The content of a run directory, read on access."""
+    """The content of a run directory, read on access.
 
-    def __init__(self, path: Path):
-        self.path = path.absolute()  # the working directory may change
+    `overrides` say where it is evaluated, for example data_dir and device. Raises UserError if there is no run, or for
+    an override of another key.
+    """
+
+    def __init__(self, path: Path, overrides: Sequence[str] = ()):
+        self.path = schema.path(path).absolute()  # the working directory may change
         self.directory = RunDirectory.open(self.path)
+        for override in overrides:
+            if role(override.split("=")[0]) != "place":
+                raise UserError(f"{override}: a run keeps its own; only {', '.join(KEYS['place'])} may be given.")
+        self._overrides = overrides
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -37,7 +49,7 @@ class Run:
     def config(self) -> Config:
         """The resolved config. Raises UserError if config.yaml was edited or is damaged."""
         self.directory.read_config()
-        return load_config([], file=self.path / "config.yaml")
+        return load_config(self._overrides, file=self.path / "config.yaml")
 
     @property
     def status(self) -> dict[str, Any]:
@@ -60,7 +72,7 @@ class Run:
     def load_model(self, *, best: bool = False) -> torch.nn.Module:
         """Return the model in evaluation mode with the last weights, or the best ones by validation.
 
-        Raises UserError if there is no such checkpoint, or none is whole.
+        Raises UserError if there is no such checkpoint, none is whole, or the code of `imports` has changed.
         """
 
         def check_origin(path: Path, state: dict[str, Any]) -> None:
@@ -81,7 +93,9 @@ class Run:
             if newest is None:
                 raise UserError(f"{self.path} has no checkpoint yet.")
             state = newest
-        model = build_model(check(self.config, kept=True), import_modules(self.config.imports))
+        config = check(self.config, kept=True)
+        refuse_other_code(self.directory, config, self._overrides)
+        model = build_model(config, import_modules(config.imports))
         try:
             model.load_state_dict(state["model"])
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dlexp.components.optimizers import OPTIMIZERS
 from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
-from dlexp.errors import DlexpError, JobError, UserError
+from dlexp.errors import DlexpError, JobError, UserError, full_memory
 from dlexp.runs.directory import METRICS, RunDirectory
 from dlexp.storage.untrusted import check_head
 from dlexp.training import checkpoint
@@ -240,8 +240,8 @@ def _explained(error: BaseException, run: RunDirectory) -> str | None:
     """Return a message for the user if the failure has a known cause outside dlexp, otherwise None."""
     if isinstance(error, OSError):
         return f"{run.path} could not be written: {error.strerror}. {_GO_ON}"
-    if isinstance(error, torch.OutOfMemoryError):
-        return f"The GPU's memory is full: take a smaller batch_size or model. {_GO_ON}"
+    if full := full_memory(error):
+        return f"{full} {_GO_ON}"
     if isinstance(error, RuntimeError) and "deterministic implementation" in str(error):
         return f"deterministic=true, but {str(error).split('.')[0]}. Set deterministic=false, or replace that layer."
     return None

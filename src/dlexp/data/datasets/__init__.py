@@ -30,4 +30,7 @@ DATASETS: Registry[Source] = Registry(
         "playground": playground,
         "inline": inline,
     },
+    product=lambda: Source,
+    example="from dlexp.data.source import Samples, Source\n"
+    'return Source(input_shape=(4,), class_names=("a", "b"), embedded=read)',
 )

@@ -128,10 +128,13 @@ def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
     wanted = 1 if job.loss.one_node else len(source.class_names or source.value_names)
     if wanted and outputs.shape != (samples, wanted):
         there_are = f"the dataset has {wanted} {'classes' if source.class_names else 'values'}"
+        model = job.config.model
+        way_out = f"{model.name} gets the number to give if it has a keyword-only parameter, as in f(*, num_outputs)"
+        if "layers" in model.options:
+            way_out = f"End model.layers with `output`, or `linear: {wanted}`"
         raise UserError(
             f"The model gives outputs of shape {tuple(outputs.shape[1:])}, but "
-            f"{f'loss={loss} needs one' if job.loss.one_node else there_are}. "
-            f"End model.layers with `output`, or `linear: {wanted}`."
+            f"{f'loss={loss} needs one' if job.loss.one_node else there_are}. {way_out}."
         )
     kind = _kind(job.model, outputs)
     if source.class_names and kind not in job.loss.accepts:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import dlexp
 from dlexp.cli.main import main
+from dlexp.config.code import code_sha256, refuse_foreign_code
 from dlexp.config.registry import import_modules
-from dlexp.runs.code import code_sha256
+from dlexp.errors import UserError
 
 NET = '''"""Nets of mine."""
 import sklearn.utils
@@ -107,3 +109,61 @@ def test_a_finished_sweep_stays_done_until_its_nets_change(capsys: pytest.Captur
         capsys.readouterr()
         assert main(SWEEP) == 0
         assert f"2 jobs: {state}." in capsys.readouterr().out
+
+
+def test_a_notebook_trains_the_code_of_its_modules_as_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it imported them itself, and if an edit leaves a file's size and the second of its change."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    untouched = importlib.import_module("my_nets")
+
+    def trained(*imports: str) -> str:
+        names = ",".join(imports)
+        run = dlexp.train([f"imports=[{names}]", "model=custom", "model.name=net", "epochs=0"])
+        return str(run.load_model())
+
+    assert "ReLU" in trained("my_nets") and sys.modules["my_nets"] is untouched
+    replace("my_package/parts.py", "ReLU", "SELU")
+    assert "SELU" in trained("my_nets")
+    replace("my_nets.py", "nn.Linear(4, 8)", "nn.Linear(4, 8, False)")
+    assert "bias=False" in trained("my_nets")
+    Path("my_others.py").write_text(NET)
+    importlib.import_module("my_others")
+    replace("my_others.py", "activation()", "nn.Identity()")
+    assert "Identity" in trained("my_others", "my_nets")
+    Path("my_package/parts.py").unlink()
+    with pytest.raises(ModuleNotFoundError, match=r"my_package\.parts"):
+        trained("my_nets")
+
+
+def test_a_run_whose_code_has_changed_is_refused_unless_its_imports_are_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chosen = ["imports=[my_nets]", "model=custom", "model.name=net"]
+    run = str(dlexp.train([*chosen, "epochs=2"]).path)
+    replace("my_nets.py", "A small one.", "One.")
+    assert main(["evaluate", run]) == 0
+    replace("my_package/parts.py", "ReLU", "Tanh")
+    for command in (["evaluate", run], ["resume", run], ["resume", run, "epochs=3"]):
+        assert main(command) == 2
+        assert "was trained with other code than imports=[my_nets] has now" in capsys.readouterr().err
+    with pytest.raises(UserError, match="other code"):
+        dlexp.load_run(run).load_model()
+    assert "Tanh" in str(dlexp.load_run(run, ["imports=[my_nets]"]).load_model())
+    for command in (["evaluate", run, "imports=[my_nets]"], ["resume", run, "epochs=3", "imports=[my_nets]"]):
+        assert main(command) == 0
+        assert "code_sha256 was" in capsys.readouterr().err
+
+
+def test_only_the_user_s_own_modules_may_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "run" / "config.yaml"
+    for file in ("run/theirs.py", "own.py", "path/other/__init__.py"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}:{tmp_path / 'run'}")
+    refuse_foreign_code(["own", "own.part", "other"], config)
+    for name in ("theirs", "os", "missing"):
+        with pytest.raises(UserError, match=f"imports {name}, which is not your module"):
+            refuse_foreign_code(["own", name], config)
+    monkeypatch.chdir(tmp_path / "run")
+    with pytest.raises(UserError, match="imports theirs"):
+        refuse_foreign_code(["theirs"], config)
