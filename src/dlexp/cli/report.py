@@ -31,8 +31,7 @@ def report(arguments: Sequence[str]) -> int:
             raise UserError(f"{path} {'is not a folder' if path.exists() else 'does not exist'}.")
 
     def find() -> list[RunDirectory]:
-        found = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}
-        return list(found.values())
+        return find_runs(*options.paths)
 
     def tell(studies: "list[Study]") -> None:
         runs, count = sum(len(study.runs) for study in studies), len(studies)

@@ -56,7 +56,7 @@ def by_strength(study: Study) -> list[str]:
 def studies(runs: Sequence[Facts]) -> list[Study]:
     """Return a study for each name among the runs, sorted by name."""
     by_name: dict[str, list[Facts]] = {}
-    for run in sorted(runs, key=lambda run: (run["name"], run["time"])):
+    for run in sorted(runs, key=lambda run: str(run["name"])):  # which keeps the runs of a name in their order
         by_name.setdefault(run["name"], []).append(run)
     return [_study(name, each) for name, each in by_name.items()]
 

@@ -140,6 +140,13 @@ class RunDirectory:
             status["status"] = "interrupted"
         return status
 
+    def instant(self) -> float:
+        """Return when the run wrote its status, in seconds since 1970; if it never did, when it wrote its config."""
+        try:
+            return datetime.datetime.fromisoformat(self._facts()["time"]).timestamp()
+        except (KeyError, TypeError, ValueError):
+            return (self.path / "config.yaml").stat().st_mtime
+
     def _facts(self) -> dict[str, Any]:
         try:
             return self.read_json("status.json")
@@ -215,9 +222,8 @@ def _clear_false_starts(parent: Path) -> None:
             clear_partial(path.glob("*.part"))
 
 
-def find_runs(root: Path) -> list[RunDirectory]:
-    """Return every run directory below `root`, oldest first by the last part of its path."""
-    return sorted(
-        (RunDirectory(file.parent) for file in root.rglob("config.yaml") if (file.parent / "checkpoints").exists()),
-        key=lambda run: (run.path.name, str(run.path)),
-    )
+def find_runs(*roots: Path) -> list[RunDirectory]:
+    """Return every run directory below the roots once, oldest first; names tell local times, so instants decide."""
+    files = (file for root in roots for file in root.rglob("config.yaml") if (file.parent / "checkpoints").exists())
+    runs = {file.parent.resolve(): RunDirectory(file.parent) for file in files}.values()
+    return sorted(runs, key=lambda run: (run.instant(), len(run.path.name), run.path.name, str(run.path)))
