@@ -243,7 +243,8 @@ def test_two_factors_have_main_effects_and_a_best_combination() -> None:
     assert activation.settings["relu"].count == 5, "averaged over batch sizes, a seed is one value"
     assert "relu is better than tanh" in activation.sentences[0] and "64 is better than 32" in size.sentences[0]
     assert not activation.confounders and not size.confounders
-    assert next(iter(found.combinations)) == "relu, 64" and len(found.combinations) == 4
+    assert next(iter(found.combinations)) == "model.activation=relu, batch_size=64"
+    assert len(found.combinations) == 4
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,18 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dlexp.compare.groups import SEED, Record, Setting, confounders, factor_key, named, newest, nuisances, setting
+from dlexp.compare.groups import (
+    SEED,
+    Record,
+    Setting,
+    confounders,
+    factor_key,
+    further,
+    named,
+    newest,
+    nuisances,
+    setting,
+)
 from dlexp.compare.statistics import Estimate, estimate, holm, paired_interval, paired_p_value, pairs_needed
 from dlexp.errors import UserError, did_you_mean
 
@@ -82,7 +93,7 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None
     combinations: dict[str, Estimate] = {}
     if len(factors) > 1:
         cells = _cells(measured, factors, metric)
-        names = named(cells)
+        names = named(cells, [*factors, *further(measured, factors)])
         by_seed = {names[s]: estimate(list(_by_seed(each, _cases(cells)).values())) for s, each in cells.items()}
         combinations = _ranked(by_seed, higher=higher_is_better(metric, measured))
     return Comparison(effects, combinations, list(dict.fromkeys(notes)))
@@ -102,7 +113,7 @@ def own_metric(everything: Iterable[Record]) -> str:
 
 def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[str]) -> Effect:
     cells = _cells(everything, [factor], metric)
-    names = named(cells)
+    names = named(cells, further(everything, [factor]))
     by_name = {names[s]: each for s, each in cells.items()}
     figures = {name: _by_seed(each, _cases(cells)) for name, each in by_name.items()}
     cases = _cases(cells)
@@ -133,11 +144,11 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
 
 
 def _cells(everything: Sequence[Record], factors: Sequence[str], metric: str) -> dict[Setting, Cells]:
-    """Return each setting's figures by seed and case: the values of the nuisances."""
-    pair_by = nuisances(everything, factors)
+    """Return each setting's figures by seed and case: the values of the nuisances. No two runs share all three."""
+    pair_by, keys = nuisances(everything, factors), [*factors, *further(everything, factors)]
     cells: dict[Setting, Cells] = {}
     for record in everything:
-        by_cell = cells.setdefault(setting(record, factors), {})
+        by_cell = cells.setdefault(setting(record, keys), {})
         by_cell[record.keys.get(SEED), setting(record, pair_by)] = record.figures[metric]
     return cells
 
