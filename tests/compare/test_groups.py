@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_compare import compare, fake
 
+from dlexp.cli.main import main
 from dlexp.compare import comparison, groups
 from dlexp.compare.groups import Record
 
@@ -51,6 +52,19 @@ def test_whatever_makes_another_job_makes_a_setting(
     found = compare("model.activation")
     estimates = {setting: (each.count, each.mean) for setting, each in found.effects[0].settings.items()}
     assert len(estimates) == 3 and estimates[name] == (3, 0.5) and not found.notes
+
+
+@pytest.mark.parametrize("factor", ["loss.name", "loss.label_smoothing", "batch_size"])
+def test_losses_of_several_units_are_not_compared(factor: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither as the factor nor as what else varies."""
+    for seed, size, smoothing in itertools.product(range(2), (32, 64), (0.0, 0.2)):
+        name = "cross_entropy" if smoothing else "mse"
+        loss = {"name": name if factor != "loss.label_smoothing" else "mse", "label_smoothing": smoothing}
+        fake("study", 0.5 + seed / 10, seed=seed, batch_size=size, loss=loss)
+    assert main(["compare", "--by", factor, "--metric", "test/loss"]) == 2
+    said = capsys.readouterr().err
+    assert "each has its own unit" in said and "--metric test/accuracy" in said
+    assert main(["compare", "--by", factor]) == 0, "accuracies have one unit"
 
 
 def test_a_seed_that_goes_with_the_runs_seed_is_no_case() -> None:

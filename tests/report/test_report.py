@@ -186,7 +186,7 @@ def test_the_cells_of_a_heat_map_are_found_by_their_settings() -> None:
         {"keys": {"x": x, "y": y}, "figures": {"test/accuracy": value}}
         for x, y, value in (("a, b", "c", 0.1), ("a", "b, c", 0.9), ("a, b", "b, c", 0.2), ("a", "c", 0.3))
     ]
-    found = studies.Study("s", runs, ["x", "y"], ["x", "y"], ["x", "y"], ["test/accuracy"], {}, {})
+    found = studies.Study("s", runs, ["x", "y"], ["x", "y"], ["x", "y"], ["test/accuracy"], {}, {}, {})
     texts = [text.get_text() for text in paper.heat_map(found).axes[0].texts]
     assert texts == ["0.100", "0.200", "0.300", "0.900"]
 

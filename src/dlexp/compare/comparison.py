@@ -15,8 +15,17 @@ from dlexp.compare.groups import (
     newest,
     nuisances,
     setting,
+    units,
 )
-from dlexp.compare.statistics import Estimate, estimate, holm, paired_interval, paired_p_value, pairs_needed
+from dlexp.compare.statistics import (
+    Estimate,
+    estimate,
+    holm,
+    paired_differences,
+    paired_interval,
+    paired_p_value,
+    pairs_needed,
+)
 from dlexp.errors import UserError, did_you_mean
 
 LIMIT = 0.05
@@ -84,6 +93,7 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None
     measured = [record for record in everything if metric in record.figures]
     if len(measured) < len(everything):
         notes.append(f"{len(everything) - len(measured)} runs are left out: their {metric} is missing or not finite.")
+    _refuse_other_units(metric, measured)
     for factor in factors:
         if len(settings := {setting(record, [factor]) for record in measured}) < 2:
             only = named(settings)[settings.pop()]
@@ -97,6 +107,17 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None
         by_seed = {names[s]: estimate(list(_by_seed(each, _cases(cells)).values())) for s, each in cells.items()}
         combinations = _ranked(by_seed, higher=higher_is_better(metric, measured))
     return Comparison(effects, combinations, list(dict.fromkeys(notes)))
+
+
+def _refuse_other_units(metric: str, everything: Sequence[Record]) -> None:
+    for key in units(metric, dict.fromkeys(key for record in everything for key in record.keys)):
+        if len(values := {setting(record, [key]) for record in everything}) > 1:
+            other = own_metric(everything)
+            take = f"--metric {other}" if other != "test/loss" else "a metric that all of them measure"
+            raise UserError(
+                f"--metric {metric}: the runs have other losses ({key}: {', '.join(named(values).values())}), of which "
+                f"each has its own unit. Compare them by {take}."
+            )
 
 
 def higher_is_better(metric: str, everything: Iterable[Record]) -> bool:

@@ -82,6 +82,11 @@ def setting(record: Record, keys: Sequence[str]) -> Setting:
     )
 
 
+def units(metric: str, keys: Iterable[str]) -> list[str]:
+    """Return those of the keys of which each value gives the metric another unit: a loss has that of its function."""
+    return [key for key in keys if metric.endswith("/loss") and key.partition(".")[0] == "loss"]
+
+
 def nuisances(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
     """Return the keys to pair by: neither a factor nor a seed, they vary alike in every group.
 

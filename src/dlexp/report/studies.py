@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from dlexp.compare.comparison import Comparison, compare
-from dlexp.compare.groups import SEED
+from dlexp.compare.groups import SEED, splitting, units
 from dlexp.compare.statistics import Estimate
 from dlexp.config.keys import makes_a_difference
 from dlexp.errors import UserError
@@ -25,16 +24,21 @@ class Study:
     name: str
     runs: Sequence[Facts]
     differing: Sequence[str]
-    varied: Sequence[str]  # the differing keys without those that follow from another
+    varied: Sequence[str]  # the differing keys without those that follow from others, as each optimizer's rate
     factors: Sequence[str]  # the varied keys without the seed, with few enough settings to compare
     metrics: Sequence[str]  # of the test split, the loss last
     comparisons: Mapping[str, Comparison]  # by metric; a metric that cannot be compared is left out
+    refusals: Mapping[str, str]  # by metric that cannot be compared: why
     directions: Mapping[str, str]  # by a metric's name: whether higher or lower is better
 
     @property
     def higher_is_better(self) -> bool:
         """Whether a higher value of the first metric is better."""
         return bool(self.metrics) and self.directions.get(self.metrics[0].partition("/")[2]) == "higher"
+
+    def units(self, metric: str) -> list[str]:
+        """Return the keys by which a metric's unit differs between the runs: figures of several units have no mean."""
+        return units(metric, self.differing)
 
     def estimates(self, metric: str, factor: str) -> Mapping[str, Estimate]:
         """Return the estimate of each setting of a factor; {} if nothing was compared."""
@@ -83,7 +87,7 @@ def _study(name: str, runs: Sequence[Facts]) -> Study:
     keys = [key for key in known if makes_a_difference(key)]
     values = {key: [_text(run["keys"].get(key)) for run in whole] for key in keys}
     differing = [key for key in keys if len(set(values[key])) > 1]
-    varied = _chosen(values, differing)
+    varied = splitting({key: values[key] for key in differing}, [()] * len(whole))
     finished = [record for run in runs if (record := record_of(run))]
     curves = {key for run in runs for key in run["curves"]}
     names = dict.fromkeys(key for record in finished for key in record.figures if key.startswith("test/"))
@@ -92,26 +96,13 @@ def _study(name: str, runs: Sequence[Facts]) -> Study:
     directions = {name: way for record in finished for name, way in record.directions.items()}
     of_finished = {key: {_text(run["keys"].get(key)) for run in whole if run["record"]} for key in varied}
     factors = [key for key in varied if key != SEED and 1 < len(of_finished[key]) <= MOST_SETTINGS][:MOST_FACTORS]
-    comparisons = {}
+    comparisons, refusals = {}, {}
     for metric in metrics if factors else ():
-        with suppress(UserError):  # no two settings of a factor have this metric
+        try:
             comparisons[metric] = compare(finished, factors, metric)
-    return Study(name, runs, differing, varied, factors, metrics, comparisons, directions)
-
-
-def _chosen(values: Mapping[str, Sequence[str]], differing: Sequence[str]) -> list[str]:
-    """Return the differing keys, but leave out a key that another determines: each optimizer has its learning rate.
-
-    A key follows from others if each combination of their values has only one value of it.
-    """
-    chosen: list[str] = []
-    together: list[tuple[str, ...]] = []
-    components = {key for key in differing if "." not in key}
-    for key in sorted(differing, key=lambda key: (key == SEED, key.split(".")[0] in components and "." in key)):
-        further = list(zip(*(values[each] for each in (*chosen, key)), strict=True))
-        if len(set(further)) > max(1, len(set(together))):
-            chosen, together = [*chosen, key], further
-    return chosen
+        except UserError as error:
+            refusals[metric] = str(error)
+    return Study(name, runs, differing, varied, factors, metrics, comparisons, refusals, directions)
 
 
 def _text(value: Any) -> str:

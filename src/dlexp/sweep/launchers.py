@@ -89,6 +89,14 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
     config = check(load_config(fixed))
     if config.dataset.preparation.validation_fraction == 0:
         raise UserError("A study chooses by the validation split: set, for example, dataset.validation_fraction=0.1.")
+    monitor = config.early_stopping.monitor
+    if monitor.endswith("/loss") and any(
+        each.lstrip("+").startswith(("loss=", "loss.")) for each in {*overrides} - {*fixed}
+    ):
+        raise UserError(
+            f"A study cannot choose among losses by {monitor}, since each has its own unit: set, for example, "
+            "early_stopping.monitor=validation/accuracy."
+        )
     folder = Path(config.output_dir) / config.name
     folder.mkdir(parents=True, exist_ok=True)
     direction = "maximize" if _is_higher_better(config) else "minimize"
@@ -99,7 +107,7 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
             config=composed[0], hydra_context=composed[1], task_function=Trial(draw)
         )
         sweeper.sweep(arguments=list(overrides))
-    _tell_best(storage, folder.name, config.early_stopping.monitor)
+    _tell_best(storage, folder.name, monitor)
 
 
 def _is_higher_better(config: Config) -> bool:

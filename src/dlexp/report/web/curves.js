@@ -143,9 +143,9 @@ const curveSection = (study, state, runs) => {
       .map((split) => check(split, state.splits[split], (on) => again({ splits: { ...state.splits, [split]: on } }))),
   );
   const keys = state.by === "*" ? study.varied.filter((key) => key !== "seed") : state.by ? [state.by] : [];
-  const groups = grouped(shown, keys);
   const most = Math.max(...shown.map((run) => run.curves.epoch?.at(-1) ?? 0));
   const panels = chosen.map((metric) => {
+    const groups = grouped(shown, metric === "loss" ? [...new Set([...keys, ...study.units])] : keys);
     const target = element("div", { class: "plot", "data-plot": `curve-${metric}` });
     later(() =>
       plot(target, curveTraces(groups, state, metric), {

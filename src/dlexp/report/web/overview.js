@@ -7,6 +7,8 @@ const EVERYTHING = {
   findings: {},
   differing: [],
   metrics: [],
+  units: [],
+  refusals: {},
 };
 
 const everything = () => {
@@ -25,7 +27,7 @@ const bestOf = (study) => {
     return [words(metric), name, plusMinus(estimate)];
   }
   const values = study.runs.map((run) => run.figures[metric]).filter((value) => typeof value === "number");
-  if (!values.length) return ["", "", ""];
+  if (!values.length || otherUnits(study, metric)) return ["", "", ""];
   const spread = values.length > 1 ? `${number(mean(values))} over ${values.length} runs` : number(values[0]);
   return [words(metric), "", spread];
 };
