@@ -27,6 +27,7 @@ from dlexp.compare.statistics import (
     pairs_needed,
 )
 from dlexp.errors import UserError, did_you_mean
+from dlexp.runs.formatting import interval
 
 LIMIT = 0.05
 SEE = "`dlexp list runs` shows the runs."
@@ -199,7 +200,8 @@ def _paired(one: Cells, other: Cells) -> list[float]:
         return []
     cases = max(having, key=lambda each: (len(each) * len(having[each]), sorted(map(str, each))))
     seeds = sorted(having[cases], key=str)
-    return [sum(one[seed, case] - other[seed, case] for case in cases) / len(cases) for seed in seeds]
+    means = [[sum(each[seed, case] for case in cases) / len(cases) for seed in seeds] for each in (one, other)]
+    return paired_differences(*means)
 
 
 def _ranked(estimates: Mapping[str, Estimate], *, higher: bool) -> dict[str, Estimate]:
@@ -235,4 +237,4 @@ def _interval(difference: Difference) -> str:
     low, high = (
         sorted((difference.low, difference.high)) if difference.mean > 0 else (-difference.high, -difference.low)
     )
-    return f"95 % interval {low:.4g} to {high:.4g}"
+    return f"95 % interval {interval(low, high)}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from dlexp.compare import tables
 from dlexp.compare.comparison import Comparison
 from dlexp.compare.statistics import Estimate
 from dlexp.report.collect import MOST_POINTS, Facts, thinned
@@ -71,6 +72,8 @@ def _study(study: Study, picture: bytes | None, most: int) -> dict[str, Any]:
         "varied": study.varied,
         "factors": study.factors,
         "metrics": study.metrics,
+        "units": study.units("test/loss"),
+        "refusals": study.refusals,
         "by_strength": by_strength(study),
         "findings": {metric: _finding(found) for metric, found in study.comparisons.items()},
         "runs": [_run(study, run, most, with_images=run["path"] in with_images) for run in study.runs],
@@ -79,7 +82,10 @@ def _study(study: Study, picture: bytes | None, most: int) -> dict[str, Any]:
 
 
 def _finding(found: Comparison) -> dict[str, Any]:
-    """Return a comparison as JSON values; settings are pairs, since JavaScript sorts an object's numeric keys."""
+    """Return a comparison as JSON values; settings are pairs, since JavaScript sorts an object's numeric keys.
+
+    Each estimate has its texts too: `shown` is its number of seeds, mean, deviation and interval.
+    """
     effects = []
     for effect in found.effects:
         differences = [{**dataclasses.asdict(each), "claimed": each.claimed} for each in effect.differences]
@@ -88,7 +94,11 @@ def _finding(found: Comparison) -> dict[str, Any]:
 
 
 def _pairs(estimates: Mapping[str, Estimate]) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, dataclasses.asdict(each)) for name, each in estimates.items()]
+    shown = tables.shown(estimates)
+    return [
+        (row[0], {**dataclasses.asdict(each), "shown": row[1:]})
+        for row, each in zip(shown, estimates.values(), strict=True)
+    ]
 
 
 def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str, Any]:

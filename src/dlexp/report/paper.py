@@ -13,6 +13,7 @@ from dlexp.report.collect import Facts
 from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
 from dlexp.report.studies import Study, best_first, by_strength, measured, settings
 from dlexp.runs.directory import BOUNDARY, RunDirectory
+from dlexp.runs.formatting import decimals_of, number
 from dlexp.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -63,14 +64,15 @@ def confusion(study: Study, run: Facts) -> Figure:
 def curves(study: Study) -> Figure:
     """Draw loss and metrics against the epoch, a line for each setting of the factor with the largest effect.
 
-    A line is the mean over the runs of its setting.
+    A line is the mean over the runs of its setting; losses of several units have lines of their own.
     """
     factor = next(iter(by_strength(study)), "")
-    groups = grouped(study.runs, [factor] if factor else [])
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
     metrics = [name.removeprefix("test/") for name in dict.fromkeys(columns)]
     figure = mpl_figure.Figure(figsize=(WIDTH, 2.9), layout="constrained")
     for axes, metric in zip(figure.subplots(1, max(1, len(metrics)), squeeze=False)[0], metrics, strict=True):
+        keys = dict.fromkeys([*([factor] if factor else []), *study.units(f"test/{metric}")])
+        groups = grouped(study.runs, [*keys])
         for i, (name, runs) in enumerate(groups.items()):
             for split, style in (("test", "-"), ("train", ":")):
                 epochs, mean, low, high = band([run["curves"] for run in runs], f"{split}/{metric}")
@@ -81,8 +83,8 @@ def curves(study: Study) -> Figure:
                     axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
-    if len(groups) > 1:
-        figure.axes[0].legend(title=factor)
+        if len(groups) > 1 and (axes is figure.axes[0] or len(keys) > 1):
+            axes.legend(title=", ".join(keys))
     figure.suptitle(f"{study.name}: test solid, train dotted", fontsize=9)
     return figure
 
@@ -129,10 +131,11 @@ def heat_map(study: Study) -> Figure:
     shown = [[float("nan") if value is None else value for value in line] for line in values]
     image = axes.imshow(shown, cmap="cividis" if study.higher_is_better else "cividis_r", aspect="auto")
     low, high = image.get_clim()
+    decimals = max(3, decimals_of([value for line in values for value in line if value is not None]) - 1)
     for i, line in enumerate(values):
         for j, value in enumerate(line):
             light = value is not None and ((value - low) / max(1e-12, high - low) > 0.5) == study.higher_is_better
-            text = "–" if value is None else f"{value:.3f}"
+            text = "–" if value is None else number(value, decimals)
             axes.text(j, i, text, ha="center", va="center", color="black" if light else "white", fontsize=8)
     axes.grid(visible=False)
     axes.set_xticks(range(len(columns)), columns)

@@ -19,6 +19,7 @@ from dlexp.report.collect import DAMAGE, collect
 from dlexp.report.page import as_json, page
 from dlexp.report.studies import Study, settings, studies
 from dlexp.runs.directory import RunDirectory
+from dlexp.runs.formatting import decimals_of, number
 from dlexp.storage.atomic import clear_partial, write_atomically
 from dlexp.storage.locks import awaited
 from dlexp.storage.untrusted import read_bytes, refuse_link
@@ -125,8 +126,9 @@ def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
         if comparison := study.comparisons.get(next(iter(study.metrics), "")):
             parts.append(tables.markdown(comparison))
         elif study.metrics:
+            parts += [tables.plain(reason) for reason in dict.fromkeys(study.refusals.values())]
             header = ["run", *study.varied, *study.metrics]
-            rows = [_row(study, run) for run in study.runs if run["figures"]]
+            rows = _rows(study)
             parts.append(tables.markdown_table(header, rows))
         for run in study.runs:
             if run.get("reported"):
@@ -138,10 +140,17 @@ def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _row(study: Study, run: dict[str, Any]) -> list[str]:
-    chosen, figures = settings(run, study.varied), run["figures"]
-    shown = [f"{figures[key]:.4f}" if key in figures else "–" for key in study.metrics]
-    return [run["time"], *(chosen.get(key, "–") for key in study.varied), *shown]
+def _rows(study: Study) -> list[list[str]]:
+    runs = [run for run in study.runs if run["figures"]]
+    decimals = {key: decimals_of(run["figures"][key] for run in runs if key in run["figures"]) for key in study.metrics}
+    return [
+        [
+            run["time"],
+            *(settings(run, study.varied).get(key, "–") for key in study.varied),
+            *(number(run["figures"][key], decimals[key]) if key in run["figures"] else "–" for key in study.metrics),
+        ]
+        for run in runs
+    ]
 
 
 def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:

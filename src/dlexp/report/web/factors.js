@@ -86,6 +86,7 @@ const heatMap = (study, state, runs) => {
       .map((run) => run.figures[state.figure]);
   const cells = rows.map((row) => columns.map((column) => cell(row, column)));
   const z = cells.map((line) => line.map((values) => (values.length ? mean(values) : null)));
+  const digits = decimalsOf(z.flat(), 3);
   const options = study.factors.map((factor) => [factor, factor]);
   const change = (i) => (factor) => {
     state.heat = i ? [down === factor ? across : down, factor] : [factor, across === factor ? down : across];
@@ -104,7 +105,7 @@ const heatMap = (study, state, runs) => {
           xgap: 2,
           ygap: 2,
           reversescale: !higherIsBetter(state.figure),
-          text: z.map((line) => line.map((value) => (value === null ? "" : number(value, 3)))),
+          text: z.map((line) => line.map((value) => (value === null ? "" : number(value, digits)))),
           texttemplate: "%{text}",
           customdata: cells.map((line, i) =>
             line.map((values, j) => [escaped(rows[i]), escaped(columns[j]), values.length]),
@@ -163,12 +164,14 @@ const factorSection = (study, state, runs) => {
       ),
       study.factors.length > 1 && select("Colour by", shades, state.shade, choose(state, "shade")),
     ),
-    element(
-      "div",
-      { class: "plots" },
-      study.factors.map((factor) => factorPlot(study, state, runs, factor)),
-      heatMap(study, state, runs),
-    ),
+    !otherUnits(study, state.figure) &&
+      element(
+        "div",
+        { class: "plots" },
+        study.factors.map((factor) => factorPlot(study, state, runs, factor)),
+        heatMap(study, state, runs),
+      ),
+    study.refusals[state.figure] && element("div", { class: "warning" }, study.refusals[state.figure]),
     element(
       "p",
       { class: "soft" },

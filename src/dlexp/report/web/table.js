@@ -86,6 +86,7 @@ const tableSection = (study, state, runs) => {
       ),
     ),
   );
+  const digits = new Map(columns.map((column) => [column, column.number && decimalsOf(study.runs.map(column.value))]));
   const body = sorted.map((run) => {
     const tick = element("input", {
       type: "checkbox",
@@ -123,7 +124,7 @@ const tableSection = (study, state, runs) => {
             : column.shown
               ? column.shown(value)
               : column.number
-                ? String(number(value))
+                ? String(number(value, digits.get(column)))
                 : String(value ?? "");
         return element("td", { class: column.number ? "number" : "" }, shown);
       }),
