@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import mpl_figure, mpl_ticker
 from dlexp.report.figures import COLOURS, MARKERS, boundary, save
+from dlexp.report.text import reported
 from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
 from dlexp.runs.formatting import label, table
 
@@ -18,21 +19,26 @@ Varied = Mapping[str, Any]  # the keys in which the runs of a sweep differ, with
 
 
 def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
-    """Return a line for each run: its varied keys, its final metrics on train and test, and its training time."""
+    """Return a line for each run: its varied keys, its final metrics on train and test, and its training time.
+
+    A figure that a run's `reference` reports stands beside the measured one; those of traces are left to single runs.
+    """
     if not runs:
         return ""
     finals = [run.read_json("result.json") for _, run in runs]
     names = list(dict.fromkeys(name for result in finals for name in result["final"]["train"]))
-    columns = [(split, name) for name in names for split in ("train", "test")]
-    rows = [
-        [
-            *map(label, varied.values()),
-            *(result["final"][split].get(name, "") for split, name in columns),
-            f"{result['training_seconds']:.1f} s",
-        ]
-        for (varied, _), result in zip(runs, finals, strict=True)
-    ]
-    header = [key.removeprefix("model.") for key in runs[0][0]] + [f"{split} {name}" for split, name in columns]
+    reports = [{key: value for key, value, _ in reported(run) if not key.startswith("trace/")} for _, run in runs]
+    columns = [f"{split}/{name}" for name in names for split in ("train", "test")]
+    columns = list(dict.fromkeys([*columns, *(key for report in reports for key in report)]))
+    header = [key.removeprefix("model.") for key in runs[0][0]]
+    for key in columns:
+        header += [key.replace("/", " "), *["reported"] * any(key in report for report in reports)]
+    rows = []
+    for (varied, run), result, report in zip(runs, finals, reports, strict=True):
+        cells, figures = [*map(label, varied.values())], run.figures()
+        for key in columns:
+            cells += [figures.get(key, ""), *[report.get(key, "")] * any(key in each for each in reports)]
+        rows.append([*cells, f"{result['training_seconds']:.1f} s"])
     return table([*header, "time"], rows)
 
 
