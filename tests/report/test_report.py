@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_runs import resume, train
 
@@ -156,6 +157,21 @@ def test_thinning_keeps_the_ends_and_the_extremes() -> None:
     assert len(thin["step"]) <= 320 and {9.0, -5.0} <= set(thin["loss"])
     assert thin["step"][0] == 0 and thin["step"][-1] == 99_999 and thin["step"] == sorted(thin["step"])
     assert all(columns["loss"][int(step)] == loss for step, loss in zip(thin["step"], thin["loss"], strict=True))
+
+
+def test_a_mean_curve_is_of_all_rows_of_all_runs() -> None:
+    """Curves are thinned for the page, each on its own grid, but a mean needs the same epochs of every run."""
+    generator, names = np.random.default_rng(0), [f"{split}/{name}" for split in ("train", "test") for name in "ab"]
+    tables = []
+    for seed, level in enumerate((1.0, 3.0)):
+        run, values = train(f"seed={seed}", "epochs=1", "name=long"), level + generator.normal(size=(1000, 4))
+        run.write_table("metrics.csv", ["epoch", *names], ([i + 1, *row] for i, row in enumerate(values)))
+        run.write_status("finished", epoch=1000)
+        tables.append(values)
+    (found,) = studies.studies(collect.collect(runs(), REPORT / ".cache.json"))
+    a, b, *_ = paper.curves(found).axes
+    for axes, column in ((a, 2), (b, 3)):
+        assert axes.lines[0].get_ydata() == pytest.approx(np.mean(tables, 0)[:, column])
 
 
 def test_names_with_slashes_and_markup_stay_text() -> None:

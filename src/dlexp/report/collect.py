@@ -86,7 +86,7 @@ def _read(run: RunDirectory, facts: Facts) -> Facts:
     if run.demonstration:
         return facts | {"sides": run.read_json("result.json")["sides"]}
     for name, table in (("curves", METRICS), ("steps", STEPS), ("evaluations", EVALUATIONS)):
-        facts[name] = curves(run, table)
+        facts[name] = thinned(read_columns(run, table), MOST_POINTS)
     if (run.path / "environment.json").exists():
         notes = run.read_json("environment.json")
         facts |= {"command": notes.get("command"), "environment": {key: notes.get(key) for key in TOLD}}
@@ -131,8 +131,8 @@ def class_names(names: Sequence[str], dataset: str) -> list[str]:
     return [name.translate(PERSIAN) for name in names] if dataset.startswith("hoda") else list(names)
 
 
-def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
-    """Return a table of numbers by column, thinned; {} if the table is missing. A cell that is not finite becomes None.
+def read_columns(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
+    """Return a table of numbers by column; {} if the table is missing. A cell that is not finite becomes None.
 
     An incomplete last row is left out: the run may be writing it.
     """
@@ -146,7 +146,7 @@ def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
     columns = {name: [_number(row[i]) for row in rows] for i, name in enumerate(names)}
     if "seconds" in columns:
         columns["seconds"] = _sums(columns["seconds"])
-    return thinned(columns, MOST_POINTS)
+    return columns
 
 
 def thinned(columns: Mapping[str, Sequence[float | None]], most: int) -> dict[str, list[float | None]]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import matplotlib, mpl_figure, mpl_ticker
 from dlexp.report import sweeps
-from dlexp.report.collect import Facts
+from dlexp.report.collect import Facts, read_columns
 from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
 from dlexp.report.studies import Study, best_first, by_strength, measured, settings
-from dlexp.runs.directory import BOUNDARY, RunDirectory
+from dlexp.runs.directory import BOUNDARY, METRICS, RunDirectory
 from dlexp.runs.formatting import decimals_of, number
 from dlexp.storage.atomic import write_atomically
 
@@ -64,18 +64,22 @@ def confusion(study: Study, run: Facts) -> Figure:
 def curves(study: Study) -> Figure:
     """Draw loss and metrics against the epoch, a line for each setting of the factor with the largest effect.
 
-    A line is the mean over the runs of its setting; losses of several units have lines of their own.
+    A line is the mean over the runs of its setting; losses of several units have lines of their own. The means are of
+    whole tables: the facts' curves are thinned, each on a grid of its own.
     """
     factor = next(iter(by_strength(study)), "")
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
     metrics = [name.removeprefix("test/") for name in dict.fromkeys(columns)]
+    whole = {
+        run["path"]: run["curves"] and read_columns(RunDirectory(Path(run["path"])), METRICS) for run in study.runs
+    }
     figure = mpl_figure.Figure(figsize=(WIDTH, 2.9), layout="constrained")
     for axes, metric in zip(figure.subplots(1, max(1, len(metrics)), squeeze=False)[0], metrics, strict=True):
         keys = dict.fromkeys([*([factor] if factor else []), *study.units(f"test/{metric}")])
         groups = grouped(study.runs, [*keys])
         for i, (name, runs) in enumerate(groups.items()):
             for split, style in (("test", "-"), ("train", ":")):
-                epochs, mean, low, high = band([run["curves"] for run in runs], f"{split}/{metric}")
+                epochs, mean, low, high = band([whole.get(run["path"], {}) for run in runs], f"{split}/{metric}")
                 look = {"color": COLOURS[i % len(COLOURS)], "markevery": max(1, len(epochs) // 6), "markersize": 4}
                 marker = MARKERS[i % len(MARKERS)] if split == "test" else None
                 axes.plot(epochs, mean, style, label=name if split == "test" else None, marker=marker, **look)
