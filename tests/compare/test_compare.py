@@ -37,6 +37,7 @@ def fake(name: str, accuracy: float, *, hashes: dict[str, str] | None = None, **
         "model": {"name": "mlp", "activation": "relu"},
         "optimizer": {"name": "adam", "lr": 0.001},
         "batch_size": 32,
+        "threads": 1,
         "seed": 0,
     }
     for key, value in changes.items():
@@ -321,6 +322,7 @@ def test_notes_name_the_runs_left_out() -> None:
         (["--by", "model.activatoin"], "Did you mean model.activation"),
         (["--by", "seed"], "average"),
         (["--by", "batch_size"], "nothing to compare"),
+        (["--by", "threads"], "it is no factor"),
         (["--by", "model.activation", "--metric", "test/acuracy"], "Did you mean test/accuracy"),
         (["nowhere", "--by", "seed"], "nowhere does not exist"),
     ],

@@ -13,9 +13,12 @@ import pytest
 from small_runs import resume, train
 
 from dlexp.cli.main import main
+from dlexp.config.config import load_config
 from dlexp.report import collect, paper, studies
 from dlexp.report.write import write
 from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.training import loop
+from dlexp.training.build import check
 
 REPORT = Path("outputs/report")
 HOSTILE = "<script>alert(1)</script>"
@@ -147,6 +150,28 @@ def test_a_key_that_follows_from_another_is_no_factor() -> None:
     assert any("optimizer.lr" in each for each in effect.confounders), "and compare says that it differs"
 
 
+def test_runs_that_nothing_joins_are_single() -> None:
+    """A sweep or a name joins runs; the automatic name of a dataset and a model does not."""
+    for changes in (["epochs=1", "threads=2"], ["batch_size=16"], ["optimizer=sgd"]):
+        train(*changes)
+    jobs = [loop.train(check(load_config(["epochs=1", f"seed={i}"])), command=["dlexp", "train"]) for i in (0, 1)]
+    for changes in (["batch_size=16"], ["batch_size=32", "optimizer=sgd"]):
+        train("name=mine", *changes)
+    found = studies.studies(collect.collect(runs(), REPORT / ".cache.json"))
+    assert [(study.name, study.single, len(study.runs)) for study in found[:2]] == [
+        ("iris_mlp", False, 2),
+        ("mine", False, 2),
+    ]
+    assert [run["path"] for run in found[0].runs] == [str(run.path) for run in jobs]
+    assert len(found) == 5 and all(study.single and len(study.runs) == 1 and not study.factors for study in found[2:])
+    assert {"batch_size", "optimizer"} <= {*found[1].columns} and "optimizer.lr" not in found[1].columns
+    write(runs, REPORT)
+    rows = list(csv.DictReader((REPORT / "summary.csv").read_text().splitlines()))
+    assert {row["batch_size"] for row in rows if row["study"] == "iris_mlp"} == {"64"}, "no cell with a value is blank"
+    header = (REPORT / "summary.csv").read_text().splitlines()[0].split(",")
+    assert len(set(header)) == len(header) and str(jobs[0].path) in (REPORT / "report.md").read_text()
+
+
 def test_thinning_keeps_the_ends_and_the_extremes() -> None:
     spikes = {3_000: 9.0, 70_001: -5.0}
     columns = {
@@ -202,7 +227,7 @@ def test_the_cells_of_a_heat_map_are_found_by_their_settings() -> None:
         {"keys": {"x": x, "y": y}, "figures": {"test/accuracy": value}}
         for x, y, value in (("a, b", "c", 0.1), ("a", "b, c", 0.9), ("a, b", "b, c", 0.2), ("a", "c", 0.3))
     ]
-    found = studies.Study("s", runs, ["x", "y"], ["x", "y"], ["x", "y"], ["test/accuracy"], {}, {}, {})
+    found = studies.Study("s", runs, *[["x", "y"]] * 4, ["test/accuracy"], {}, {}, {})
     texts = [text.get_text() for text in paper.heat_map(found).axes[0].texts]
     assert texts == ["0.100", "0.200", "0.300", "0.900"]
 

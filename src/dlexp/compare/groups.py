@@ -70,6 +70,8 @@ def factor_key(name: str, everything: Sequence[Record]) -> str:
     """Return the flat key that `name` means: `optimizer` is `optimizer.name`. Raises UserError for an unknown one."""
     known = {key for record in everything for key in record.keys}
     for key in (name, f"{name}.name"):
+        if key in known and not makes_a_difference(key):
+            raise UserError(f"--by {name}: runs that differ only in it are the same job, so it is no factor.")
         if key in known:
             return key
     raise UserError(f"--by {name}: no run has such a key.{did_you_mean(name, sorted(known))}")

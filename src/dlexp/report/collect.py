@@ -28,7 +28,7 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 3  # of the cache's format
+VERSION = 4  # of the cache's format
 MOST_POINTS = 300  # of a curve: a screen shows no more
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),
@@ -38,7 +38,8 @@ DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeE
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
-FACTS = {"path", "time", "name", "error", "keys", "figures", "curves", "record", "status"}  # every run has these
+# Every run has these facts.
+FACTS = {"path", "time", "name", "error", "keys", "figures", "curves", "record", "status", "alone"}
 Facts = dict[str, Any]  # plain JSON values
 
 
@@ -62,7 +63,7 @@ def collect(runs: Iterable[RunDirectory], cache: Path) -> list[Facts]:
 def read(run: RunDirectory) -> Facts:
     """Return the facts of a run in any state; if a file is damaged, `error` names it."""
     facts: Facts = {"path": str(run.path), "time": run.path.name, "name": run.path.parent.name, "error": ""}
-    facts |= {"keys": {}, "figures": {}, "curves": {}, "record": None, "status": "damaged"}
+    facts |= {"keys": {}, "figures": {}, "curves": {}, "record": None, "status": "damaged", "alone": False}
     try:
         return dict(json.loads(json.dumps(strict(_read(run, dict(facts))), default=str)))
     except DAMAGE as error:
@@ -90,7 +91,12 @@ def _read(run: RunDirectory, facts: Facts) -> Facts:
     if (run.path / "environment.json").exists():
         notes = run.read_json("environment.json")
         facts |= {"command": notes.get("command"), "environment": {key: notes.get(key) for key in TOLD}}
+        facts["alone"] = not _of_a_sweep(notes) and facts["name"] == "{dataset}_{model}".format(**facts["keys"])
     return facts | (_of_result(run) if (run.path / "result.json").exists() else {})
+
+
+def _of_a_sweep(notes: Mapping[str, Any]) -> bool:
+    return bool(notes.get("sweep", (notes.get("command") or [""])[0] == "dlexp"))  # 0.1.0 wrote no `sweep`
 
 
 def _of_result(run: RunDirectory) -> Facts:

@@ -101,15 +101,16 @@ def _held(folder: Path) -> Iterator[None]:
 
 def summary(found: Sequence[Study]) -> str:
     """Return CSV with a line for each run: study, path, status, varied keys, figures."""
-    varied = list(dict.fromkeys(key for study in found for key in study.varied))
+    columns = list(dict.fromkeys(key for study in found for key in study.columns))
     figures = list(dict.fromkeys(key for study in found for run in study.runs for key in run["figures"]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["study", "run", "status", *varied, *figures])
+    named = ["epochs_trained" if key == "epochs" else key for key in figures]  # `epochs` is what the config asks for
+    writer.writerow(["study", "run", "status", *columns, *named])
     for study in found:
         for run in study.runs:
-            chosen, measured = settings(run, study.varied), run["figures"]
-            cells = [*(chosen.get(key, "") for key in varied), *(measured.get(key, "") for key in figures)]
+            chosen, measured = settings(run, columns), run["figures"]
+            cells = [*(chosen.get(key, "") for key in columns), *(measured.get(key, "") for key in figures)]
             writer.writerow([study.name, run["path"], run["status"], *cells])
     return text.getvalue()
 
@@ -121,20 +122,20 @@ def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
         statuses = [run["status"] for run in study.runs]
         counts = ", ".join(f"{statuses.count(status)} {tables.plain(status)}" for status in dict.fromkeys(statuses))
         parts.append(f"## {tables.plain(study.name)}\n\n{counts}.")
-        if errors := [(run["time"], run["error"]) for run in study.runs if run["error"]]:
+        if errors := [(run["path"], run["error"]) for run in study.runs if run["error"]]:
             parts.append("\n".join(f"- {tables.plain(when)}: {tables.plain(error)}" for when, error in errors))
         if comparison := study.comparisons.get(next(iter(study.metrics), "")):
             parts.append(tables.markdown(comparison))
         elif study.metrics:
             parts += [tables.plain(reason) for reason in dict.fromkeys(study.refusals.values())]
-            header = ["run", *study.varied, *study.metrics]
+            header = ["run", *study.columns, *study.metrics]
             rows = _rows(study)
             parts.append(tables.markdown_table(header, rows))
         for run in study.runs:
             if run.get("reported"):
                 where = ", ".join(f"{key} {value}" for key, value in settings(run, study.varied).items())
                 reported = [[str(cell) for cell in row] for row in run["reported"]]
-                parts.append(tables.markdown_table([where or run["time"], "reported", "measured"], reported))
+                parts.append(tables.markdown_table([where or run["path"], "reported", "measured"], reported))
         drawn = [name for name in pictures[study.name] if name.endswith(".png")]
         parts += [f"![{Path(name).stem}](figures/{name})" for name in drawn]
     return "\n\n".join(parts) + "\n"
@@ -145,8 +146,8 @@ def _rows(study: Study) -> list[list[str]]:
     decimals = {key: decimals_of(run["figures"][key] for run in runs if key in run["figures"]) for key in study.metrics}
     return [
         [
-            run["time"],
-            *(settings(run, study.varied).get(key, "–") for key in study.varied),
+            run["path"],
+            *(settings(run, study.columns).get(key, "–") for key in study.columns),
             *(number(run["figures"][key], decimals[key]) if key in run["figures"] else "–" for key in study.metrics),
         ]
         for run in runs

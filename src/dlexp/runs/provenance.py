@@ -55,6 +55,7 @@ def origin(imports: Sequence[ModuleType], command: Sequence[str] | None = None) 
 
     return {
         "command": list(command or sys.argv),
+        "sweep": command is not None,  # a sweep tells each job its command
         "directory": str(Path.cwd()),
         "git_commit": git("rev-parse", "HEAD"),
         "git_dirty": bool(git("status", "--porcelain")),

@@ -58,7 +58,7 @@ const curveTraces = (groups, state, metric) => {
             y: curve[column],
             showlegend: main && i === 0,
             opacity: 0.8,
-            hovertemplate: `${named} %{y:.4g}<br>${at}<br>${escaped(run.time)}<extra></extra>`,
+            hovertemplate: `${named} %{y:.4g}<br>${at}<br>${escaped(run.place)}<extra></extra>`,
           });
         });
         continue;
