@@ -11,6 +11,7 @@ from typing import Any
 
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
+from dlexp.report.figures import value_pairs
 from dlexp.report.text import reported
 from dlexp.runs.directory import (
     BOUNDARY,
@@ -19,6 +20,7 @@ from dlexp.runs.directory import (
     GRADIENTS,
     METRICS,
     POINTS,
+    PREDICTIONS,
     STEPS,
     WRONG,
     WRONG_IMAGES,
@@ -28,11 +30,12 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 4  # of the cache's format
+VERSION = 4  # of the cache's format, and of the pictures
 MOST_POINTS = 300  # of a curve: a screen shows no more
+MOST_PAIRS = 500  # of true and predicted values
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),
-    *(GRADIENTS, BOUNDARY, POINTS, WRONG, WRONG_IMAGES),
+    *(GRADIENTS, BOUNDARY, POINTS, PREDICTIONS, WRONG, WRONG_IMAGES),
 )
 DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError)
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
@@ -113,13 +116,17 @@ def _of_result(run: RunDirectory) -> Facts:
         (_, *names), rows = run.read_cells(CONFUSION)
         counts = [[int(n) for n in row[1:]] for row in rows]
         facts["confusion"] = {"names": class_names(names, dataset), "counts": counts}
+    if (run.path / PREDICTIONS).exists():
+        targets, guesses = value_pairs(run)
+        facts["values"] = {name: [targets[name][:MOST_PAIRS], guesses[name][:MOST_PAIRS]] for name in targets}
     if (run.path / GRADIENTS).exists() and (rows_of_gradients := run.read_rows(GRADIENTS)):
         last = [row for row in rows_of_gradients if row["epoch"] == rows_of_gradients[-1]["epoch"]]
         facts["gradients"] = [[int(row["layer"]), float(row["l1"]), float(row["l2"])] for row in last]
-    if (run.path / WRONG_IMAGES).exists():
+    images = next((name for name in (WRONG_IMAGES, "wrong.png") if (run.path / name).exists()), None)
+    if images:  # 0.1.0 called them wrong.png
         wrong = run.read_rows(WRONG)
         facts["wrong"] = {
-            "image": base64.b64encode(run.read_bytes(WRONG_IMAGES)).decode(),
+            "image": base64.b64encode(run.read_bytes(images)).decode(),
             "targets": class_names([row["target"] for row in wrong], dataset),
             "taken_for": class_names([row["prediction"] for row in wrong], dataset),
             "sure": [float(row["confidence"]) for row in wrong],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import mpl_figure, mpl_ticker
-from dlexp.report.figures import COLOURS, MARKERS, boundary, save
+from dlexp.report.figures import COLOURS, MARKERS, boundary, logarithmic, save, shown_name
 from dlexp.report.text import reported
 from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
 from dlexp.runs.formatting import label, table
@@ -73,22 +73,24 @@ def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
             for i, (name, rows) in enumerate(lines):
                 layers, norms = [int(row["layer"]) for row in rows], [float(row[norm]) for row in rows]
                 style: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-                axes.plot(layers, [value or None for value in norms], label=name, markersize=4, **style)
+                axes.plot(layers, [value or None for value in norms], label=shown_name(name), markersize=4, **style)
                 if zeros := norms.count(0.0):  # a logarithmic axis cannot show them
                     text = f"{name}: 0 in {zeros} of {len(norms)}"
                     axes.text(0.97, 0.03 + 0.08 * i, text, transform=axes.transAxes, ha="right", color=style["color"])
-            axes.set(yscale="log", title=title if norm == "l1" else "")
+            logarithmic(axes)
+            axes.set(title=title if norm == "l1" else "")
             axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
         grid[1, column].set_xlabel("layer")
     grid[0, 0].set_ylabel("L1 norm of the gradient")
     grid[1, 0].set_ylabel("L2 norm of the gradient")
-    grid[0, 0].legend()
+    if any(varied for varied, _ in runs):
+        grid[0, 0].legend()
     return figure
 
 
 def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
-    """Return each run's decision boundary: a row for each combination of the varied keys but the last."""
+    """Return each run's decision boundary: a row for each combination of the varied keys but the last, and a legend."""
     rows: dict[str, dict[str, RunDirectory]] = {}
     for varied, run in runs:
         *outer, last = [*varied.values()] or [""]
@@ -101,7 +103,11 @@ def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
             axes.set(xticks=[], yticks=[])
             if name in row:
                 boundary(axes, row[name])
-                accuracy = row[name].read_json("result.json")["final"]["test"]["accuracy"]
-                axes.set_title(f"{name}: {accuracy:.2f}", fontsize=10)
+                figures = row[name].figures()
+                metric = next((key for key in figures if key.startswith("test/") and key != "test/loss"), "test/loss")
+                shown = f"{metric.partition('/')[2].replace('_', ' ')} {figures[metric]:.2f}"
+                axes.set_title(f"{name}: {shown}" if any(varied for varied, _ in runs) else shown, fontsize=10)
         line[0].set_ylabel(title)
+    drawn = {text: handle for axes in grid.flat for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(drawn.values(), drawn, loc="outside lower center", ncols=2 if len(columns) < 3 else 4)
     return figure

@@ -15,7 +15,7 @@ from typing import Any
 from dlexp.compare import tables
 from dlexp.errors import UserError
 from dlexp.report import paper
-from dlexp.report.collect import DAMAGE, collect
+from dlexp.report.collect import DAMAGE, VERSION, collect
 from dlexp.report.page import as_json, page
 from dlexp.report.studies import Study, settings, studies
 from dlexp.runs.directory import RunDirectory
@@ -165,7 +165,7 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
     before = _drawn_before(folder)
     now: dict[str, dict[str, Any]] = {}
     for study, name in zip(found, _file_names(found), strict=True):
-        content = json.dumps([study.name, *study.runs], sort_keys=True).encode()
+        content = json.dumps([VERSION, study.name, *study.runs], sort_keys=True).encode()
         digest = hashlib.sha256(content).hexdigest()
         known = before.get(name, {})
         if known.get("digest") == digest and all((place / picture).exists() for picture in known["pictures"]):

@@ -21,7 +21,7 @@ GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
 DEMONSTRATION, TRAJECTORIES = "demonstration.csv", "trajectories.csv"
-WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
+WRONG, WRONG_IMAGES = "wrong.csv", "wrong_images.png"
 FIRST = ("environment.json", "config.yaml")  # are written before a directory counts as a run
 LARGEST = 1e300  # figures must be smaller, so that computing with them does not overflow; this excludes NaN
 COSTS = ("training_seconds", "parameters", "epochs")  # keys of result.json besides its metrics
@@ -195,7 +195,7 @@ class RunDirectory:
         return tables.get(name) if isinstance(tables, dict) else None
 
     def _digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each table and of wrong.png, without links."""
+        """Return the SHA-256 of each table and of the wrong images, without links."""
         files = sorted([*self.path.glob("*.csv"), *self.path.glob(WRONG_IMAGES)])
         return {path.name: file_sha256(path) for path in files if is_regular(path)}
 

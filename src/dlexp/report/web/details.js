@@ -154,12 +154,11 @@ const gradientSection = (study, state, runs) => {
     });
     later(() =>
       plot(target, traces, {
-        title: { text: escaped(title), font: { size: 14 } },
         xaxis: { title: { text: "layer, from the input" }, range: [0.5, deepest + 0.5] },
         yaxis: { type: "log", exponentformat: "power", title: { text: `${state.norm.toUpperCase()} norm` } },
       }),
     );
-    return target;
+    return titled(title, target);
   });
   return element(
     "section",

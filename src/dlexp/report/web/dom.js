@@ -122,6 +122,15 @@ const plot = (target, traces, layout) =>
     { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] },
   );
 
+// A plot under its title, which Plotly's own would put below its toolbar.
+const titled = (title, target) => element("figure", {}, element("figcaption", {}, title), target);
+
+// Whether a linear axis hides most of the values: the largest is ten times the median, as a loss's first.
+const isSteep = (values) => {
+  const known = values.filter(Number.isFinite).sort((a, b) => a - b);
+  return known.length > 2 && known[0] > 0 && known.at(-1) > Math.max(1, 10 * known[known.length >> 1]);
+};
+
 // The distinct settings of some keys, in natural order, each with its runs.
 const grouped = (runs, keys) => {
   const groups = new Map();

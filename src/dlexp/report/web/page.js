@@ -16,7 +16,7 @@ const initial = (study) => ({
   by: study.by_strength[0] ?? "",
   axis: "epoch",
   table: "curves",
-  log: false,
+  log: null, // until it is chosen, an axis is logarithmic if a linear one would hide most of the values
   each: false,
   splits: { train: true, validation: false, test: true },
   run: study.runs.length === 1 ? study.runs[0].path : "",
@@ -157,6 +157,7 @@ const render = (focus) => {
         tableSection(study, state, runs),
         detailSection(study, state),
         confusionSection(study, state, drawn),
+        valuesSection(study, state, drawn),
         gradientSection(study, state, drawn),
         study.boundary &&
           element(

@@ -140,7 +140,9 @@ const tableSection = (study, state, runs) => {
     element(
       "h3",
       {},
-      runs.length === study.runs.length ? `${runs.length} runs` : `${runs.length} of ${study.runs.length} runs`,
+      runs.length === study.runs.length
+        ? `${runs.length} run${runs.length === 1 ? "" : "s"}`
+        : `${runs.length} of ${study.runs.length} runs`,
     ),
     element(
       "div",
