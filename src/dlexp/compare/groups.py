@@ -170,8 +170,10 @@ def _varying(everything: Sequence[Record], factors: Sequence[str]) -> dict[str, 
 
 
 def _goes_with_seed(key: str, everything: Sequence[Record]) -> bool:
+    if not key.endswith(SEED):
+        return False
     both = {setting(each, [SEED, key]) for each in everything}
-    return key.endswith(SEED) and len(both) == len({seed for seed, _ in both})
+    return len(both) == len({seed for seed, _ in both})
 
 
 def _alike(values: Mapping[Setting, set[Any]]) -> bool:
