@@ -38,7 +38,7 @@ def test_a_loss_that_falls_by_far_has_a_logarithmic_axis() -> None:
     assert steep.get_yscale() == "log"
     steep.figure.canvas.draw()
     assert not any("$" in text.get_text() for text in steep.get_yticklabels(which="both"))
-    for flat in ([1.0, 0.9, 0.8], [1.0, -25.0, 0.1], [0.9] + [0.05] * 9, [2.0, 0.1]):
+    for flat in ([1.0, 0.9, 0.8], [25.0, -0.1, 0.1, 0.1, 0.1], [0.9] + [0.05] * 9, [2.0, 0.1]):
         assert figures.curves(rows(flat)).axes[0].get_yscale() == "linear"
 
 
