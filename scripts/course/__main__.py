@@ -43,7 +43,7 @@ def run(beginnings: list[str]) -> int:
 def collect(*roots: Path) -> list[dict[str, object]]:
     """Return a row for each finished run under the `roots`: the newest of each experiment, setting and seed."""
     rows: dict[tuple[str, str, int], dict[str, object]] = {}
-    for directory in (run for root in roots for run in find_runs(root)):
+    for directory in find_runs(*roots):
         if (row := _row(directory)) is not None:
             rows[str(row["experiment"]), str(row["setting"]), int(str(row["seed"]))] = row
     order = list(options("experiment"))

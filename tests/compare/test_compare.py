@@ -13,9 +13,18 @@ from small_runs import train
 from dlexp.cli.main import main
 from dlexp.compare import comparison, groups, tables
 from dlexp.compare.groups import record
-from dlexp.compare.statistics import FEWEST_TO_RESAMPLE, estimate, holm, paired_interval, paired_p_value, pairs_needed
+from dlexp.compare.statistics import (
+    FEWEST_TO_RESAMPLE,
+    estimate,
+    holm,
+    paired_differences,
+    paired_interval,
+    paired_p_value,
+    pairs_needed,
+)
 from dlexp.errors import UserError
 from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.runs.formatting import decimals_of, interval, number, table
 
 FIVE = [0.9, 0.93, 0.91, 0.95, 0.92]
 
@@ -28,6 +37,7 @@ def fake(name: str, accuracy: float, *, hashes: dict[str, str] | None = None, **
         "model": {"name": "mlp", "activation": "relu"},
         "optimizer": {"name": "adam", "lr": 0.001},
         "batch_size": 32,
+        "threads": 1,
         "seed": 0,
     }
     for key, value in changes.items():
@@ -59,9 +69,19 @@ def compare(*by: str, metric: str = "test/accuracy") -> comparison.Comparison:
 
 
 def test_rounding_makes_no_difference() -> None:
-    noise = [1e-16, -1e-16, 1e-16, 3e-16, 1e-16]
+    ends = [1e-16, -1e-16, 1e-16, 3e-16, 1e-16]
+    noise = paired_differences([0.9 + each for each in ends], [0.9] * 5)
     assert paired_p_value(noise) == 1.0 and paired_interval(noise) == (0.0, 0.0) and pairs_needed(noise) is None
-    assert estimate([0.9 + each for each in noise]).deviation == 0.0
+    assert estimate([0.9 + each for each in ends]).deviation == 0.0
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-14, 1e-100, 1e100])
+def test_the_unit_of_the_figures_makes_no_difference(unit: float) -> None:
+    one, other = np.array(FIVE), np.array([0.88, 0.9, 0.92, 0.9, 0.91])
+    differences = paired_differences(one * unit, other * unit)
+    assert paired_p_value(differences) == pytest.approx(stats.ttest_rel(one, other).pvalue)
+    assert np.divide(paired_interval(differences), unit) == pytest.approx(paired_interval(one - other))
+    assert estimate(list(one * unit)).deviation == pytest.approx(np.std(one, ddof=1) * unit, rel=1e-9)
 
 
 def test_an_estimate_agrees_with_scipy() -> None:
@@ -196,7 +216,7 @@ def test_two_seeds_that_agree_claim_nothing() -> None:
     claims = 0
     for _ in range(300):
         one, other = generator.binomial(25, 0.95, (2, 2)) / 25
-        claims += paired_p_value(one - other) <= 0.05
+        claims += paired_p_value(paired_differences(one, other)) <= 0.05
     assert claims <= 0.05 * 300
 
 
@@ -243,7 +263,8 @@ def test_two_factors_have_main_effects_and_a_best_combination() -> None:
     assert activation.settings["relu"].count == 5, "averaged over batch sizes, a seed is one value"
     assert "relu is better than tanh" in activation.sentences[0] and "64 is better than 32" in size.sentences[0]
     assert not activation.confounders and not size.confounders
-    assert next(iter(found.combinations)) == "relu, 64" and len(found.combinations) == 4
+    assert next(iter(found.combinations)) == "model.activation=relu, batch_size=64"
+    assert len(found.combinations) == 4
 
 
 @pytest.mark.parametrize(
@@ -301,6 +322,7 @@ def test_notes_name_the_runs_left_out() -> None:
         (["--by", "model.activatoin"], "Did you mean model.activation"),
         (["--by", "seed"], "average"),
         (["--by", "batch_size"], "nothing to compare"),
+        (["--by", "threads"], "it is no factor"),
         (["--by", "model.activation", "--metric", "test/acuracy"], "Did you mean test/accuracy"),
         (["nowhere", "--by", "seed"], "nowhere does not exist"),
     ],
@@ -316,6 +338,23 @@ def test_having_nothing_to_compare_is_a_user_error() -> None:
         comparison.compare([], ["seed"], "test/accuracy")
 
 
+def test_small_losses_are_told_apart_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    """Losses near 1e-10 and differences near 1e-14 are as real as others."""
+    for seed in range(3):
+        for batch_size, loss in ((8, 9.6e-14), (16, 2.8e-14)):
+            run = fake("study", 0.5, seed=seed, batch_size=batch_size)
+            final = {split: {"loss": loss * (1 + seed / 1000)} for split in ("train", "test")}
+            run.write_json("result.json", {"status": "finished", "final": final})
+    mean = [np.mean([loss * (1 + seed / 1000) for seed in range(3)]) for loss in (9.6e-14, 2.8e-14)]
+    found = compare("batch_size", metric="test/loss")
+    assert "16 is better than 8: test/loss differs by 6.807e-14" in found.effects[0].sentences[0]
+    printed = tables.terminal(found), tables.markdown(found)
+    assert all(f"{each:.2e}" in text for each in mean for text in printed)
+    assert "$9.61 \\times 10^{-14} \\pm 9.60 \\times 10^{-17}$" in tables.latex(found)
+    assert "0.0000" not in "".join(printed)
+    assert interval(0.50000012, 0.50000034) == "0.50000012 to 0.50000034" and interval(-1e-9, 2e-9) == "-1e-09 to 2e-09"
+
+
 def test_every_format_has_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
     factor({"relu": 0.1, "tanh": 0.0}, seeds=3)
     printed = {}
@@ -328,6 +367,24 @@ def test_every_format_has_the_figures(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"{mean:.4f}" in printed["markdown"] and f"${mean:.4f} \\pm" in printed["latex"]
     assert "\\_" not in tables.latex(compare("model.activation")).split("\n")[0]
     assert rows[0]["controlled"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([9.6e-10, 2.8e-11], ["9.60e-10", "2.80e-11"]),
+        ([0.50000012, 0.50000034], ["0.500000120", "0.500000340"]),
+        ([25.0, 3.0e-14, 2.0e-14], ["25.0000", "3.00e-14", "2.00e-14"]),
+        ([0.1, 0.50000012, 0.50000034], ["0.1000000", "0.5000001", "0.5000003"]),
+        ([0.00042, 0.9], ["0.000420", "0.9000"]),
+        ([-0.0, 0.9764], ["0.0000", "0.9764"]),
+        ([123456.7], ["123456.7000"]),
+    ],
+)
+def test_figures_keep_what_distinguishes_them(values: list[float], texts: list[str]) -> None:
+    decimals = decimals_of(values)
+    assert [number(value, decimals) for value in values] == texts
+    assert [line.strip() for line in table(["x"], [[value] for value in values]).splitlines()[1:]] == texts
 
 
 def test_real_runs_are_compared() -> None:

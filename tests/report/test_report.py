@@ -8,13 +8,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_runs import resume, train
 
 from dlexp.cli.main import main
+from dlexp.config.config import load_config
 from dlexp.report import collect, paper, studies
 from dlexp.report.write import write
 from dlexp.runs.directory import RunDirectory, find_runs
+from dlexp.training import loop
+from dlexp.training.build import check
 
 REPORT = Path("outputs/report")
 HOSTILE = "<script>alert(1)</script>"
@@ -146,6 +150,28 @@ def test_a_key_that_follows_from_another_is_no_factor() -> None:
     assert any("optimizer.lr" in each for each in effect.confounders), "and compare says that it differs"
 
 
+def test_runs_that_nothing_joins_are_single() -> None:
+    """A sweep or a name joins runs; the automatic name of a dataset and a model does not."""
+    for changes in (["epochs=1", "threads=2"], ["batch_size=16"], ["optimizer=sgd"]):
+        train(*changes)
+    jobs = [loop.train(check(load_config(["epochs=1", f"seed={i}"])), command=["dlexp", "train"]) for i in (0, 1)]
+    for changes in (["batch_size=16"], ["batch_size=32", "optimizer=sgd"]):
+        train("name=mine", *changes)
+    found = studies.studies(collect.collect(runs(), REPORT / ".cache.json"))
+    assert [(study.name, study.single, len(study.runs)) for study in found[:2]] == [
+        ("iris_mlp", False, 2),
+        ("mine", False, 2),
+    ]
+    assert [run["path"] for run in found[0].runs] == [str(run.path) for run in jobs]
+    assert len(found) == 5 and all(study.single and len(study.runs) == 1 and not study.factors for study in found[2:])
+    assert {"batch_size", "optimizer"} <= {*found[1].columns} and "optimizer.lr" not in found[1].columns
+    write(runs, REPORT)
+    rows = list(csv.DictReader((REPORT / "summary.csv").read_text().splitlines()))
+    assert {row["batch_size"] for row in rows if row["study"] == "iris_mlp"} == {"64"}, "no cell with a value is blank"
+    header = (REPORT / "summary.csv").read_text().splitlines()[0].split(",")
+    assert len(set(header)) == len(header) and str(jobs[0].path) in (REPORT / "report.md").read_text()
+
+
 def test_thinning_keeps_the_ends_and_the_extremes() -> None:
     spikes = {3_000: 9.0, 70_001: -5.0}
     columns = {
@@ -156,6 +182,21 @@ def test_thinning_keeps_the_ends_and_the_extremes() -> None:
     assert len(thin["step"]) <= 320 and {9.0, -5.0} <= set(thin["loss"])
     assert thin["step"][0] == 0 and thin["step"][-1] == 99_999 and thin["step"] == sorted(thin["step"])
     assert all(columns["loss"][int(step)] == loss for step, loss in zip(thin["step"], thin["loss"], strict=True))
+
+
+def test_a_mean_curve_is_of_all_rows_of_all_runs() -> None:
+    """Curves are thinned for the page, each on its own grid, but a mean needs the same epochs of every run."""
+    generator, names = np.random.default_rng(0), [f"{split}/{name}" for split in ("train", "test") for name in "ab"]
+    tables = []
+    for seed, level in enumerate((1.0, 3.0)):
+        run, values = train(f"seed={seed}", "epochs=1", "name=long"), level + generator.normal(size=(1000, 4))
+        run.write_table("metrics.csv", ["epoch", *names], ([i + 1, *row] for i, row in enumerate(values)))
+        run.write_status("finished", epoch=1000)
+        tables.append(values)
+    (found,) = studies.studies(collect.collect(runs(), REPORT / ".cache.json"))
+    a, b, *_ = paper.curves(found).axes
+    for axes, column in ((a, 2), (b, 3)):
+        assert axes.lines[0].get_ydata() == pytest.approx(np.mean(tables, 0)[:, column])
 
 
 def test_names_with_slashes_and_markup_stay_text() -> None:
@@ -186,7 +227,7 @@ def test_the_cells_of_a_heat_map_are_found_by_their_settings() -> None:
         {"keys": {"x": x, "y": y}, "figures": {"test/accuracy": value}}
         for x, y, value in (("a, b", "c", 0.1), ("a", "b, c", 0.9), ("a, b", "b, c", 0.2), ("a", "c", 0.3))
     ]
-    found = studies.Study("s", runs, ["x", "y"], ["x", "y"], ["x", "y"], ["test/accuracy"], {}, {})
+    found = studies.Study("s", runs, *[["x", "y"]] * 4, ["test/accuracy"], {}, {}, {})
     texts = [text.get_text() for text in paper.heat_map(found).axes[0].texts]
     assert texts == ["0.100", "0.200", "0.300", "0.900"]
 

@@ -1,5 +1,6 @@
 """The report's page in a real browser, from disk, with the network off."""
 
+import csv
 import json
 import re
 import shutil
@@ -138,6 +139,32 @@ def test_a_report_of_several_studies_opens_with_the_overview(page: "playwright.P
     assert page.locator("h2").inner_text() == "study" and page.locator("tbody tr[data-run]").count() == 6
     page.get_by_role("button", name="All runs").click()
     assert page.locator("#overview").count() == 1
+
+
+def test_no_toolbar_covers_a_title_and_a_run_shows_its_folder(page: "playwright.Page") -> None:
+    for person in ("alice", "bob"):
+        train(
+            "dataset=diabetes",
+            "loss=mse",
+            "name=values",
+            f"output_dir=outputs/{person}",
+            f"model.hidden_sizes=[{len(person)}]",
+        )
+    write(runs, REPORT)
+    for width in (1300, 390):
+        page.set_viewport_size({"width": width, "height": 840})
+        show(page)
+        shown = page.locator("#runs tbody tr[data-run]").all_inner_texts()
+        assert {text.split()[1].split("/")[0] for text in shown} == {"alice", "bob"}
+        for figure in page.locator("figure:has(.modebar)").all():
+            figure.hover()
+            title, bar = (figure.locator(each).bounding_box() for each in ("figcaption", ".modebar"))
+            assert title and bar and title["height"] > 0 and title["y"] + title["height"] <= bar["y"]
+    (dots, line) = traces(page, "values-progression")
+    predictions = list(csv.DictReader((runs()[0].path / "predictions.csv").read_text().splitlines()))
+    assert dots["x"] == [float(row["progression"]) for row in predictions]
+    assert dots["y"] == pytest.approx([float(row["predicted progression"]) for row in predictions], rel=1e-5)
+    assert line["x"] == line["y"]
 
 
 def test_a_control_keeps_the_focus_after_a_change(page: "playwright.Page") -> None:

@@ -38,6 +38,18 @@ def test_runs_with_other_metrics_have_columns_of_their_own() -> None:
     assert "test accuracy" in header and "test absolute_error" in header and len(rows) == 2
 
 
+def test_a_reported_figure_stands_beside_the_measured_one(capsys: pytest.CaptureFixture[str]) -> None:
+    reference = "reference=[{optimizer: adam, test/accuracy: 0.75, test/f1: 0.5}, {optimizer: nadam, test/accuracy: 1}]"
+    assert main(["train", "-m", "epochs=1", "optimizer=adam,sgd", reference]) == 0
+    header, *rows = [line for line in capsys.readouterr().out.splitlines() if "  " in line][-3:]
+    assert "test accuracy  reported" in header and header.rstrip().endswith("test f1  reported  time")
+    (adam,) = [run for run in find_runs(Path("outputs")) if run.keys()["optimizer"] == "adam"]
+    final = adam.read_json("result.json")["final"]["test"]
+    words = rows[0].split()
+    assert words[-6:-4] == [f"{final['accuracy']:.4f}", "0.7500"] and words[-4:-2] == [f"{final['f1']:.4f}", "0.5000"]
+    assert "0.7500" not in rows[1]
+
+
 def test_a_decision_boundary_agrees_with_the_net() -> None:
     run = train(
         "dataset=playground", "dataset.pattern=xor", "dataset.normalization=standard", "loss=binary_cross_entropy",

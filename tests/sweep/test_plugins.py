@@ -52,6 +52,10 @@ def test_an_optuna_study_is_stored_and_continued(capsys: pytest.CaptureFixture[s
     ("overrides", "message"),
     [
         (["hydra/sweeper=optuna", "optimizer.lr=interval(0.001,0.1)"], "chooses by the validation split"),
+        (
+            ["hydra/sweeper=optuna", "loss=mse,cross_entropy", "dataset.validation_fraction=0.2"],
+            "each has its own unit",
+        ),
         (["hydra/launcher=jobli", "seed=1,2"], "Hydra's plugin cannot be used"),
         (["hydra/launcher=joblib", "hydra.launcher._target_=os.system", "seed=1,2"], "cannot name code to run"),
         (["hydra/sweeper=optuna", "hydra.sweeper.custom_search_space=os.system"], "cannot name code to run"),

@@ -96,7 +96,7 @@ def test_the_most_confidently_wrong_images_keep_their_pixels() -> None:
     wrong = run.read_rows("wrong.csv")
     assert [row["confidence"] for row in wrong] == [row["confidence"] for row in worst]
     assert {row["index"] for row in wrong} == {row["index"] for row in worst}
-    with Image.open(run.path / "wrong.png") as strip:
+    with Image.open(run.path / "wrong_images.png") as strip:
         pixels = np.asarray(strip)
     job = build(check(load_run(str(run.path)).config))
     images = job.batches.images("test", torch.tensor([int(row["index"]) for row in wrong]))

@@ -30,8 +30,7 @@ def compare(arguments: Sequence[str]) -> int:
 
     if missing := [path for path in options.paths if not path.exists()]:
         raise UserError(f"{missing[0]} does not exist.")
-    runs = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}.values()
-    found = comparison.compare(map(record, runs), options.by, options.metric)
+    found = comparison.compare(map(record, find_runs(*options.paths)), options.by, options.metric)
     print(tables.FORMATS[options.format](found) if options.format else tables.terminal(found))
     for effect in found.effects if options.pairs else ():
         print(f"\n{tables.differences(effect)}")

@@ -32,12 +32,13 @@ def report(arguments: Sequence[str]) -> int:
             raise UserError(f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}.")
 
     def find() -> list[RunDirectory]:
-        found = {run.path.resolve(): run for path in options.paths for run in find_runs(path)}
-        return list(found.values())
+        return find_runs(*options.paths)
 
     def tell(studies: "list[Study]") -> None:
-        runs, count = sum(len(study.runs) for study in studies), len(studies)
+        runs, count = sum(len(study.runs) for study in studies), sum(not study.single for study in studies)
         numbers = f"{runs} run{'s' * (runs != 1)} in {count} {'study' if count == 1 else 'studies'}"
+        if single := len(studies) - count:
+            numbers = f"{numbers} and {single} single" if count else f"{runs} single run{'s' * (runs != 1)}"
         print(f"{numbers}: {options.to / 'index.html'}", flush=True)
 
     if not options.live and not find():

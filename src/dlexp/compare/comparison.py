@@ -4,9 +4,30 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dlexp.compare.groups import SEED, Record, Setting, confounders, factor_key, named, newest, nuisances, setting
-from dlexp.compare.statistics import Estimate, estimate, holm, paired_interval, paired_p_value, pairs_needed
+from dlexp.compare.groups import (
+    SEED,
+    Record,
+    Setting,
+    confounders,
+    factor_key,
+    further,
+    named,
+    newest,
+    nuisances,
+    setting,
+    units,
+)
+from dlexp.compare.statistics import (
+    Estimate,
+    estimate,
+    holm,
+    paired_differences,
+    paired_interval,
+    paired_p_value,
+    pairs_needed,
+)
 from dlexp.errors import UserError, did_you_mean
+from dlexp.runs.formatting import interval
 
 LIMIT = 0.05
 SEE = "`dlexp list runs` shows the runs."
@@ -73,6 +94,7 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None
     measured = [record for record in everything if metric in record.figures]
     if len(measured) < len(everything):
         notes.append(f"{len(everything) - len(measured)} runs are left out: their {metric} is missing or not finite.")
+    _refuse_other_units(metric, measured)
     for factor in factors:
         if len(settings := {setting(record, [factor]) for record in measured}) < 2:
             only = named(settings)[settings.pop()]
@@ -82,10 +104,21 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None
     combinations: dict[str, Estimate] = {}
     if len(factors) > 1:
         cells = _cells(measured, factors, metric)
-        names = named(cells)
+        names = named(cells, [*factors, *further(measured, factors)])
         by_seed = {names[s]: estimate(list(_by_seed(each, _cases(cells)).values())) for s, each in cells.items()}
         combinations = _ranked(by_seed, higher=higher_is_better(metric, measured))
     return Comparison(effects, combinations, list(dict.fromkeys(notes)))
+
+
+def _refuse_other_units(metric: str, everything: Sequence[Record]) -> None:
+    for key in units(metric, dict.fromkeys(key for record in everything for key in record.keys)):
+        if len(values := {setting(record, [key]) for record in everything}) > 1:
+            other = own_metric(everything)
+            take = f"--metric {other}" if other != "test/loss" else "a metric that all of them measure"
+            raise UserError(
+                f"--metric {metric}: the runs have other losses ({key}: {', '.join(named(values).values())}), of which "
+                f"each has its own unit. Compare them by {take}."
+            )
 
 
 def higher_is_better(metric: str, everything: Iterable[Record]) -> bool:
@@ -102,7 +135,7 @@ def own_metric(everything: Iterable[Record]) -> str:
 
 def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[str]) -> Effect:
     cells = _cells(everything, [factor], metric)
-    names = named(cells)
+    names = named(cells, further(everything, [factor]))
     by_name = {names[s]: each for s, each in cells.items()}
     figures = {name: _by_seed(each, _cases(cells)) for name, each in by_name.items()}
     cases = _cases(cells)
@@ -133,11 +166,11 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
 
 
 def _cells(everything: Sequence[Record], factors: Sequence[str], metric: str) -> dict[Setting, Cells]:
-    """Return each setting's figures by seed and case: the values of the nuisances."""
-    pair_by = nuisances(everything, factors)
+    """Return each setting's figures by seed and case: the values of the nuisances. No two runs share all three."""
+    pair_by, keys = nuisances(everything, factors), [*factors, *further(everything, factors)]
     cells: dict[Setting, Cells] = {}
     for record in everything:
-        by_cell = cells.setdefault(setting(record, factors), {})
+        by_cell = cells.setdefault(setting(record, keys), {})
         by_cell[record.keys.get(SEED), setting(record, pair_by)] = record.figures[metric]
     return cells
 
@@ -167,7 +200,8 @@ def _paired(one: Cells, other: Cells) -> list[float]:
         return []
     cases = max(having, key=lambda each: (len(each) * len(having[each]), sorted(map(str, each))))
     seeds = sorted(having[cases], key=str)
-    return [sum(one[seed, case] - other[seed, case] for case in cases) / len(cases) for seed in seeds]
+    means = [[sum(each[seed, case] for case in cases) / len(cases) for seed in seeds] for each in (one, other)]
+    return paired_differences(*means)
 
 
 def _ranked(estimates: Mapping[str, Estimate], *, higher: bool) -> dict[str, Estimate]:
@@ -203,4 +237,4 @@ def _interval(difference: Difference) -> str:
     low, high = (
         sorted((difference.low, difference.high)) if difference.mean > 0 else (-difference.high, -difference.low)
     )
-    return f"95 % interval {low:.4g} to {high:.4g}"
+    return f"95 % interval {interval(low, high)}"

@@ -1,7 +1,7 @@
 """Group finished runs by a factor, and find whatever else differs between the groups."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,11 @@ from dlexp.errors import UserError, did_you_mean
 from dlexp.runs.directory import RunDirectory
 from dlexp.runs.formatting import flat, label
 
-PROVENANCE = (
-    *("data_sha256", "split_sha256", "numerics", "code_sha256"),
-    *("torch", "numpy", "processor", "device_name", "threads"),
-)
+MAKE_A_JOB = ("data_sha256", "numerics", "code_sha256")  # with the config: another value is another job
+PROVENANCE = (*MAKE_A_JOB, "split_sha256", "torch", "numpy", "processor", "device_name", "threads")
 WEIGHTS = "initial_weights_sha256"
 SEED = "seed"
+OWN = "; each value is a setting of its own"
 Setting = tuple[Any, ...]  # the factors' values, hashable
 
 
@@ -46,7 +45,10 @@ def record(run: RunDirectory) -> Record | None:
 
 
 def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
-    """Return the finished runs, of duplicates only the newest, and a note on each run that is left out."""
+    """Return the finished runs, of duplicates only the last, and a note on each run that is left out.
+
+    `runs` come oldest first, as `find_runs` sorts them.
+    """
     found: dict[str, Record] = {}
     notes = []
     unfinished = 0
@@ -55,7 +57,7 @@ def newest(runs: Iterable[Record | None]) -> tuple[list[Record], list[str]]:
             unfinished += 1
             continue
         deciding = sorted((key, repr(value)) for key, value in each.keys.items() if makes_a_difference(key))
-        job = repr((deciding, each.provenance["numerics"], each.provenance["code_sha256"]))
+        job = repr((deciding, setting(each, MAKE_A_JOB)))
         if job in found:
             notes.append(f"{found[job].path} is left out: {each.path} is the same job, run anew.")
         found[job] = each
@@ -68,26 +70,57 @@ def factor_key(name: str, everything: Sequence[Record]) -> str:
     """Return the flat key that `name` means: `optimizer` is `optimizer.name`. Raises UserError for an unknown one."""
     known = {key for record in everything for key in record.keys}
     for key in (name, f"{name}.name"):
+        if key in known and not makes_a_difference(key):
+            raise UserError(f"--by {name}: runs that differ only in it are the same job, so it is no factor.")
         if key in known:
             return key
     raise UserError(f"--by {name}: no run has such a key.{did_you_mean(name, sorted(known))}")
 
 
-def setting(record: Record, factors: Sequence[str]) -> Setting:
-    """Return the record's values of the factors."""
-    return tuple(_frozen(record.keys.get(factor)) for factor in factors)
+def setting(record: Record, keys: Sequence[str]) -> Setting:
+    """Return the record's values of config keys, and of the hashes and versions that also make its job."""
+    return tuple(
+        str(record.provenance[key])[:12] if key in MAKE_A_JOB else _frozen(record.keys.get(key)) for key in keys
+    )
+
+
+def units(metric: str, keys: Iterable[str]) -> list[str]:
+    """Return those of the keys of which each value gives the metric another unit: a loss has that of its function."""
+    return [key for key in keys if metric.endswith("/loss") and key.partition(".")[0] == "loss"]
 
 
 def nuisances(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
-    """Return the keys to pair by: neither a factor nor the seed, they vary alike in every group.
+    """Return the keys to pair by: neither a factor nor a seed, they vary alike in every group.
 
     A key varies alike if each group has the same values of it, as in a sweep over several keys.
     """
-    alike = []
-    for key, values in _varying(everything, factors).items():
-        if len({frozenset(each) for each in values.values()}) == 1 and key != SEED:
-            alike.append(key)
-    return alike
+    return [key for key, values in _varying(everything, factors).items() if _alike(values)]
+
+
+def further(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
+    """Return the keys that make settings of their own: they vary within a group, but not alike in every group.
+
+    Without them several runs of one setting would pass for one, or for seeds of the same thing.
+    """
+    unlike = [key for key, values in _varying(everything, factors).items() if not _alike(values)]
+    values = {key: [setting(each, [key]) for each in everything] for key in (*unlike, *MAKE_A_JOB)}
+    given = [*factors, *nuisances(everything, factors)]
+    return splitting(values, [setting(each, given) for each in everything])
+
+
+def splitting(values: Mapping[str, Sequence[Hashable]], given: Sequence[Hashable]) -> list[str]:
+    """Return the keys that tell apart runs which `given` and the keys before them do not: the others follow from them.
+
+    `values` has each key's value in each run; an optimizer's learning rate, for example, may follow from its name.
+    """
+    chosen: list[str] = []
+    components = {key.removesuffix(".name") for key in values if key.endswith(".name") or "." not in key}
+    options = {key for key in values if key.partition(".")[0] in components and "." in key.removesuffix(".name")}
+    for key in sorted(values, key=lambda key: (key == SEED, key in options)):
+        finer = list(zip(given, values[key], strict=True))
+        if len(set(finer)) > len(set(given)):
+            chosen, given = [*chosen, key], finer
+    return chosen
 
 
 def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
@@ -97,12 +130,13 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
     """
     found = []
     parts = tuple(factor.removesuffix("name") for factor in factors if factor.endswith(".name"))
+    own = further(everything, factors)
     for key, values in _varying(everything, factors).items():
-        if len({frozenset(each) for each in values.values()}) == 1 or key == SEED:
+        if _alike(values):
             continue
         if key.startswith(parts) and parts and any(None in each for each in values.values()):
             continue
-        found.append(f"{key}: {_by_group(values)}")
+        found.append(f"{key}: {_by_group(values)}{OWN if key in own else ''}")
     found_in = {
         key: {s: {r.provenance[key] for r in rs} for s, rs in _grouped(everything, factors).items()}
         for key in PROVENANCE
@@ -114,7 +148,7 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
             found.append(f"{key}: {_by_group({s: {str(v)[:12] for v in each} for s, each in by_setting.items()})}")
     if not any(factor.startswith(("model.", "dataset.", "loss.", "precision")) for factor in factors):
         weights: dict[Any, set[Any]] = {}
-        pair_by = nuisances(everything, factors)
+        pair_by = [*nuisances(everything, factors), *own]
         for record in everything:
             weights.setdefault((record.keys.get(SEED), setting(record, pair_by)), set()).add(record.provenance[WEIGHTS])
         if differing := [seed for (seed, _), hashes in weights.items() if len(hashes) > 1]:
@@ -123,12 +157,27 @@ def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[st
 
 
 def _varying(everything: Sequence[Record], factors: Sequence[str]) -> dict[str, dict[Setting, set[Any]]]:
-    """Return each key whose value is not the same in all runs, with its values in each group."""
+    """Return each key whose value is not the same in all runs, with its values in each group; no key of a seed.
+
+    `dataset.split_seed` is one too, if it goes with the seed: each seed has one value of it.
+    """
     groups = _grouped(everything, factors)
     known = dict.fromkeys(key for record in everything for key in record.keys)
     keys = [key for key in known if makes_a_difference(key) and key not in factors]
+    keys = [key for key in keys if not _goes_with_seed(key, everything)]
     values = {key: {s: {_frozen(r.keys.get(key)) for r in rs} for s, rs in groups.items()} for key in keys}
     return {key: each for key, each in values.items() if len(set().union(*each.values())) > 1}
+
+
+def _goes_with_seed(key: str, everything: Sequence[Record]) -> bool:
+    if not key.endswith(SEED):
+        return False
+    both = {setting(each, [SEED, key]) for each in everything}
+    return len(both) == len({seed for seed, _ in both})
+
+
+def _alike(values: Mapping[Setting, set[Any]]) -> bool:
+    return len({frozenset(each) for each in values.values()}) == 1
 
 
 def _grouped(everything: Sequence[Record], factors: Sequence[str]) -> dict[Setting, list[Record]]:
@@ -138,13 +187,23 @@ def _grouped(everything: Sequence[Record], factors: Sequence[str]) -> dict[Setti
     return groups
 
 
-def named(settings: Iterable[Setting]) -> dict[Setting, str]:
-    """Return each setting's short text; if two have the same, as 16 and [16] do, write all of them out."""
+def named(settings: Iterable[Setting], keys: Sequence[str] = ()) -> dict[Setting, str]:
+    """Return each setting's short text; `keys` name its last values, as in `adam, epochs=300`.
+
+    If two have the same text, as 16 and [16] do, write all of them out.
+    """
     settings = list(settings)
-    short = {each: ", ".join(label(_thawed(value)) for value in each) for each in settings}
-    if len(set(short.values())) == len(short):
-        return short
-    return {each: ", ".join(json.dumps(_thawed(value), ensure_ascii=False) for value in each) for each in settings}
+    for text in (label, lambda value: json.dumps(value, ensure_ascii=False)):
+        names = {each: ", ".join(_assigned(each, keys, text)) for each in settings}
+        if len(set(names.values())) == len(names):
+            break
+    return names
+
+
+def _assigned(values: Setting, keys: Sequence[str], text: Callable[[Any], str]) -> Iterator[str]:
+    first = len(values) - len(keys)
+    for i, value in enumerate(values):
+        yield (f"{keys[i - first].removesuffix('.name')}=" if i >= first else "") + text(_thawed(value))
 
 
 def _by_group(values: Mapping[Setting, set[Any]]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from dlexp.config.lazy import scipy_stats
 
@@ -29,7 +30,7 @@ class Estimate:
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Return mean, deviation (n − 1) and Student's interval of independent values."""
-    x = _figures(values)
+    x = _rounded(values, float(np.abs(values).max()))
     if len(x) < 2:
         return Estimate(len(x), float(x.mean()), None, None, None)
     low, high = _students_interval(x)
@@ -42,7 +43,7 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
     Ten or more use the studentized bootstrap (Efron and Tibshirani, 1993, chapter 12), with a fixed seed; fewer use
     Student's t.
     """
-    x = _figures(differences)
+    x = np.asarray(differences, float)
     n, deviation = len(x), _deviation(x)
     if n < FEWEST_TO_RESAMPLE or deviation == 0:
         return _students_interval(x)
@@ -61,7 +62,7 @@ def paired_p_value(differences: Sequence[float]) -> float:
     If all n differences are equal, as on small test sets, it is (1/4)ⁿ⁻¹: if no value but 0 has a probability above a
     quarter, they are equal by chance at most that often. Student's p-value would be 0 from two seeds on.
     """
-    x = _figures(differences)
+    x = np.asarray(differences, float)
     if _deviation(x) == 0:
         return 1.0 if x.mean() == 0 else 0.25 ** (len(x) - 1)
     return float(scipy_stats.ttest_1samp(x, 0.0).pvalue)
@@ -83,7 +84,7 @@ def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
     It uses the noncentral t, at 5 % divided by the number of `tests`. Return None if it takes more than 1000 pairs, or
     the mean difference is 0.
     """
-    x = _figures(differences)
+    x = np.asarray(differences, float)
     deviation = _deviation(x)
     if x.mean() == 0:
         return None
@@ -97,9 +98,15 @@ def pairs_needed(differences: Sequence[float], tests: int = 1) -> int | None:
     return None
 
 
-def _figures(values: Sequence[float]) -> np.ndarray:
-    """Round to 12 places: figures that differ only by the order of their sums become equal, with a deviation of 0."""
-    return np.asarray(values, float).round(12)
+def paired_differences(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """Return each of one minus its pair in other; figures that differ only by the order of their sums are equal."""
+    return list(_rounded(np.subtract(one, other), float(np.abs([one, other]).max())))
+
+
+def _rounded(values: npt.ArrayLike, largest: float) -> np.ndarray:
+    """Round to twelve digits of the largest figure, beyond which the order of sums decides."""
+    decimals = 12 - math.floor(math.log10(largest)) if largest else 0
+    return np.asarray(values, float).round(min(decimals, 300))
 
 
 def _deviation(x: np.ndarray) -> float:

@@ -4,11 +4,12 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import Estimate
-from dlexp.runs.formatting import table
+from dlexp.runs.formatting import decimals_of, interval, number, table
 
 # Characters that LaTeX does not print as they are.
 SPECIAL = {**{c: "\\" + c for c in "&%$#_{}"}, **{c: f"\\char`\\{c} " for c in "\\~^<>|"}, "×": "$\\times$"}
@@ -20,14 +21,14 @@ def terminal(comparison: Comparison) -> str:
     parts = []
     for effect in comparison.effects:
         others = ", averaged over the other factors" if comparison.combinations else ""
-        parts.append(table([effect.factor, *HEADER], _rows(effect.settings)) + f"\n{effect.metric}, best first{others}")
+        parts.append(table([effect.factor, *HEADER], shown(effect.settings)) + f"\n{effect.metric}, best first{others}")
         if effect.confounders:
             listed = "\n".join(f"  {each}" for each in effect.confounders)
             parts.append(f"NOT CONTROLLED: more than {effect.factor} differs between the groups:\n{listed}")
         parts.append("\n".join(effect.sentences))
     if comparison.combinations:
         title = f"{_title(comparison)}; no differences are tested among them"
-        parts.append(table([_factors(comparison), *HEADER], _rows(comparison.combinations)) + f"\n{title}")
+        parts.append(table([_factors(comparison), *HEADER], shown(comparison.combinations)) + f"\n{title}")
     return "\n\n".join([*parts, *comparison.notes])
 
 
@@ -36,12 +37,12 @@ def markdown(comparison: Comparison) -> str:
     parts = []
     for effect in comparison.effects:
         parts.append(f"{effect.metric} by {effect.factor}, best first:")
-        parts.append(markdown_table([effect.factor, *HEADER], _rows(effect.settings)))
+        parts.append(markdown_table([effect.factor, *HEADER], shown(effect.settings)))
         parts += [f"**Not controlled:** {plain(each)}" for each in effect.confounders]
         parts.append("\n".join(f"- {plain(sentence)}" for sentence in effect.sentences))
     if comparison.combinations:
         parts.append(f"{_title(comparison)}; no differences are tested among them:")
-        parts.append(markdown_table([_factors(comparison), *HEADER], _rows(comparison.combinations)))
+        parts.append(markdown_table([_factors(comparison), *HEADER], shown(comparison.combinations)))
     return "\n\n".join([*parts, *map(plain, comparison.notes)])
 
 
@@ -60,7 +61,7 @@ def latex(comparison: Comparison) -> str:
         comments += [*comparison.notes, f"{metric}: mean and standard deviation over n seeds"]
         head = ["\\begin{tabular}{lrl}", "\\toprule"]
         head += [f"{_escaped(factor)} & $n$ & {_escaped(metric)} \\\\", "\\midrule"]
-        body = [f"{_escaped(name)} & {each.count} & {_plus_minus(each)} \\\\" for name, each in settings.items()]
+        body = [f"{_escaped(name)} & {n} & {_plus_minus(mean, std)} \\\\" for name, n, mean, std, _ in shown(settings)]
         tail = ["\\bottomrule", "\\end{tabular}"]
         parts.append("\n".join([*(f"% {each}" for each in comments), *head, *body, *tail]))
     return "\n\n".join(parts)
@@ -89,11 +90,11 @@ FORMATS = {"latex": latex, "markdown": markdown, "csv": comma_separated, "json":
 
 def differences(effect: Effect) -> str:
     """Return a table of the paired differences."""
-    rows = [
-        [f"{d.one} − {d.other}", d.pairs, d.mean, "" if d.low is None else f"{d.low:.4g} to {d.high:.4g}", d.p_value]
-        for d in effect.differences
-    ]
-    return table(["", "pairs", "difference", "95 % interval", "p (Holm)"], rows)
+    lines: list[list[object]] = []
+    for d in effect.differences:
+        ends = "" if d.low is None or d.high is None else interval(d.low, d.high)
+        lines.append([f"{d.one} − {d.other}", d.pairs, d.mean, ends, d.p_value])
+    return table(["", "pairs", "difference", "95 % interval", "p (Holm)"], lines)
 
 
 def _everything(comparison: Comparison) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
@@ -116,20 +117,25 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
 
 
-def _rows(settings: Mapping[str, Estimate]) -> Sequence[Sequence[str]]:
+def shown(settings: Mapping[str, Estimate]) -> list[list[str]]:
+    """Return each setting's name, number of seeds, mean, standard deviation and interval as texts."""
+    decimals = decimals_of(each.mean for each in settings.values())
     return [
-        [name, str(e.count), f"{e.mean:.4f}", *(["–", "–"] if e.deviation is None else _spread(e))]
-        for name, e in settings.items()
+        [name, str(each.count), number(each.mean, decimals), *_spread(each, decimals)]
+        for name, each in settings.items()
     ]
 
 
-def _spread(e: Estimate) -> list[str]:
-    assert e.deviation is not None and e.low is not None and e.high is not None
-    return [f"{e.deviation:.4f}", f"{e.low:.4f} to {e.high:.4f}"]
+def _spread(e: Estimate, decimals: int) -> list[str]:
+    if e.deviation is None or e.low is None or e.high is None:
+        return ["–", "–"]
+    ends = max(decimals, decimals_of([e.low, e.high]))
+    return [number(e.deviation, decimals), f"{number(e.low, ends)} to {number(e.high, ends)}"]
 
 
-def _plus_minus(e: Estimate) -> str:
-    return f"${e.mean:.4f}$" if e.deviation is None else f"${e.mean:.4f} \\pm {e.deviation:.4f}$"
+def _plus_minus(mean: str, deviation: str) -> str:
+    both = mean if deviation == "–" else f"{mean} \\pm {deviation}"
+    return "$" + re.sub(r"e([-+]\d+)", lambda found: f" \\times 10^{{{int(found[1])}}}", both) + "$"
 
 
 def _escaped(text: str) -> str:

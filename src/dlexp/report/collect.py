@@ -11,6 +11,7 @@ from typing import Any
 
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
+from dlexp.report.figures import value_pairs
 from dlexp.report.text import reported
 from dlexp.runs.directory import (
     BOUNDARY,
@@ -19,6 +20,7 @@ from dlexp.runs.directory import (
     GRADIENTS,
     METRICS,
     POINTS,
+    PREDICTIONS,
     STEPS,
     WRONG,
     WRONG_IMAGES,
@@ -28,17 +30,19 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 3  # of the cache's format
+VERSION = 4  # of the cache's format, and of the pictures
 MOST_POINTS = 300  # of a curve: a screen shows no more
+MOST_PAIRS = 500  # of true and predicted values
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),
-    *(GRADIENTS, BOUNDARY, POINTS, WRONG, WRONG_IMAGES),
+    *(GRADIENTS, BOUNDARY, POINTS, PREDICTIONS, WRONG, WRONG_IMAGES),
 )
 DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError)
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
-FACTS = {"path", "time", "name", "error", "keys", "figures", "curves", "record", "status"}  # every run has these
+# Every run has these facts.
+FACTS = {"path", "time", "name", "error", "keys", "figures", "curves", "record", "status", "alone"}
 Facts = dict[str, Any]  # plain JSON values
 
 
@@ -62,7 +66,7 @@ def collect(runs: Iterable[RunDirectory], cache: Path) -> list[Facts]:
 def read(run: RunDirectory) -> Facts:
     """Return the facts of a run in any state; if a file is damaged, `error` names it."""
     facts: Facts = {"path": str(run.path), "time": run.path.name, "name": run.path.parent.name, "error": ""}
-    facts |= {"keys": {}, "figures": {}, "curves": {}, "record": None, "status": "damaged"}
+    facts |= {"keys": {}, "figures": {}, "curves": {}, "record": None, "status": "damaged", "alone": False}
     try:
         return dict(json.loads(json.dumps(strict(_read(run, dict(facts))), default=str)))
     except DAMAGE as error:
@@ -86,11 +90,16 @@ def _read(run: RunDirectory, facts: Facts) -> Facts:
     if run.demonstration:
         return facts | {"sides": run.read_json("result.json")["sides"]}
     for name, table in (("curves", METRICS), ("steps", STEPS), ("evaluations", EVALUATIONS)):
-        facts[name] = curves(run, table)
+        facts[name] = thinned(read_columns(run, table), MOST_POINTS)
     if (run.path / "environment.json").exists():
         notes = run.read_json("environment.json")
         facts |= {"command": notes.get("command"), "environment": {key: notes.get(key) for key in TOLD}}
+        facts["alone"] = not _of_a_sweep(notes) and facts["name"] == "{dataset}_{model}".format(**facts["keys"])
     return facts | (_of_result(run) if (run.path / "result.json").exists() else {})
+
+
+def _of_a_sweep(notes: Mapping[str, Any]) -> bool:
+    return bool(notes.get("sweep", (notes.get("command") or [""])[0] == "dlexp"))  # 0.1.0 wrote no `sweep`
 
 
 def _of_result(run: RunDirectory) -> Facts:
@@ -107,13 +116,17 @@ def _of_result(run: RunDirectory) -> Facts:
         (_, *names), rows = run.read_cells(CONFUSION)
         counts = [[int(n) for n in row[1:]] for row in rows]
         facts["confusion"] = {"names": class_names(names, dataset), "counts": counts}
+    if (run.path / PREDICTIONS).exists():
+        targets, guesses = value_pairs(run)
+        facts["values"] = {name: [targets[name][:MOST_PAIRS], guesses[name][:MOST_PAIRS]] for name in targets}
     if (run.path / GRADIENTS).exists() and (rows_of_gradients := run.read_rows(GRADIENTS)):
         last = [row for row in rows_of_gradients if row["epoch"] == rows_of_gradients[-1]["epoch"]]
         facts["gradients"] = [[int(row["layer"]), float(row["l1"]), float(row["l2"])] for row in last]
-    if (run.path / WRONG_IMAGES).exists():
+    images = next((name for name in (WRONG_IMAGES, "wrong.png") if (run.path / name).exists()), None)
+    if images:  # 0.1.0 called them wrong.png
         wrong = run.read_rows(WRONG)
         facts["wrong"] = {
-            "image": base64.b64encode(run.read_bytes(WRONG_IMAGES)).decode(),
+            "image": base64.b64encode(run.read_bytes(images)).decode(),
             "targets": class_names([row["target"] for row in wrong], dataset),
             "taken_for": class_names([row["prediction"] for row in wrong], dataset),
             "sure": [float(row["confidence"]) for row in wrong],
@@ -131,8 +144,8 @@ def class_names(names: Sequence[str], dataset: str) -> list[str]:
     return [name.translate(PERSIAN) for name in names] if dataset.startswith("hoda") else list(names)
 
 
-def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
-    """Return a table of numbers by column, thinned; {} if the table is missing. A cell that is not finite becomes None.
+def read_columns(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
+    """Return a table of numbers by column; {} if the table is missing. A cell that is not finite becomes None.
 
     An incomplete last row is left out: the run may be writing it.
     """
@@ -146,7 +159,7 @@ def curves(run: RunDirectory, table: str) -> dict[str, list[float | None]]:
     columns = {name: [_number(row[i]) for row in rows] for i, name in enumerate(names)}
     if "seconds" in columns:
         columns["seconds"] = _sums(columns["seconds"])
-    return thinned(columns, MOST_POINTS)
+    return columns
 
 
 def thinned(columns: Mapping[str, Sequence[float | None]], most: int) -> dict[str, list[float | None]]:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.config.lazy import matplotlib, mpl_figure, mpl_ticker
-from dlexp.runs.directory import BOUNDARY, CONFUSION, METRICS, POINTS, TRAJECTORIES, RunDirectory
+import numpy as np
+
+from dlexp.config.lazy import Image, matplotlib, mpl_figure, mpl_ticker
+from dlexp.runs.directory import (
+    BOUNDARY,
+    CONFUSION,
+    METRICS,
+    POINTS,
+    PREDICTIONS,
+    TRAJECTORIES,
+    WRONG,
+    WRONG_IMAGES,
+    RunDirectory,
+)
 from dlexp.storage.atomic import clear_partial, write_atomically
 
 if TYPE_CHECKING:
@@ -18,7 +32,9 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which colour-blind readers can tell apart; line styles tell them apart in grey.
 SPLITS = {"train": ("#0072B2", "-"), "validation": ("#009E73", ":"), "test": ("#D55E00", "--")}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # also by Okabe and Ito
+NAMED = {"blue": 0, "red": 1, "green": 2, "pink": 3, "purple": 3, "orange": 4, "black": 6}  # a class called so has it
 MARKERS = "os^vDXP"
+MOST_VALUES = 4  # of several predicted values, the first ones are drawn
 
 
 def draw(run: RunDirectory, *, anew: bool = True) -> None:
@@ -33,6 +49,8 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
         "trajectories.png": (TRAJECTORIES, lambda run: trajectories(_read_trajectories(run))),
         "curves.png": (METRICS, _curves),
         "confusion_matrix.png": (CONFUSION, _confusion_matrix),
+        "predictions.png": (PREDICTIONS, _predictions),
+        "wrong.png": (WRONG_IMAGES, wrong_images),
     }
     tables = {name: run.path / table for name, (table, _) in ways.items() if (run.path / table).exists()}
     wanted = [name for name, table in tables.items() if anew or _is_older(run.path / name, table)]
@@ -55,6 +73,49 @@ def _confusion_matrix(run: RunDirectory) -> Figure:
     return confusion_matrix(names, [[int(n) for n in row[1:]] for row in cells])
 
 
+def _predictions(run: RunDirectory) -> Figure | None:
+    targets, guesses = value_pairs(run)
+    return predicted_values(targets, guesses) if targets else None
+
+
+def value_pairs(run: RunDirectory) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return the targets and the predictions of predictions.csv for the first values, by name; {} for classes."""
+    header, rows = run.read_cells(PREDICTIONS)
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    names = [name for name in header if f"predicted {name}" in columns][:MOST_VALUES]
+    targets, guesses = ({name: [*map(float, columns[way + name])] for name in names} for way in ("", "predicted "))
+    return targets, guesses
+
+
+def predicted_values(targets: Mapping[str, Sequence[float]], guesses: Mapping[str, Sequence[float]]) -> Figure:
+    """Return predicted against true values, a panel for each value; a line shows where they agree."""
+    figure = mpl_figure.Figure(figsize=(4.2 * len(targets), 4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(targets), squeeze=False)[0], targets, strict=True):
+        axes.plot(targets[name], guesses[name], "o", color=COLOURS[0], markersize=4, alpha=0.6)
+        low, high = (choose([*targets[name], *guesses[name]]) for choose in (min, max))
+        axes.plot([low, high], [low, high], color="black", linewidth=1, label="predicted = true")
+        axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", title="Test predictions", aspect="equal")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def wrong_images(run: RunDirectory) -> Figure:
+    """Return the images of test misclassified with most confidence, each with its class and the predicted one."""
+    rows = run.read_rows(WRONG)
+    images = np.split(np.asarray(Image.open(io.BytesIO(run.read_bytes(WRONG_IMAGES)))), len(rows), axis=1)
+    down = -(-len(rows) // 8)
+    figure = mpl_figure.Figure(figsize=(10, 0.5 + 1.7 * down), layout="constrained")
+    figure.suptitle("Most confidently wrong on test")
+    for axes in (panels := list(figure.subplots(down, 8, squeeze=False).flat)):
+        axes.set_axis_off()
+    for axes, image, row in zip(panels, images, rows, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        target, guess = (shown_name(row[key], 14) for key in ("target", "prediction"))
+        axes.set_title(f"{target}, taken\nfor {guess} ({float(row['confidence']):.2f})", fontsize=8)
+    return figure
+
+
 def _is_older(picture: Path, table: Path) -> bool:
     return not picture.exists() or picture.stat().st_mtime < table.stat().st_mtime
 
@@ -70,21 +131,17 @@ def decision_boundary(run: RunDirectory) -> Figure:
 
 def boundary(axes: Axes, run: RunDirectory) -> None:
     """Colour the plane by the predicted class, paler for lower confidence; points of train are hollow."""
-    import numpy as np
-
     (_, _, *names), rows = run.read_cells(BOUNDARY)
     numbers = np.array(rows, float)
     side = round(len(rows) ** 0.5)
-    colours = np.array(
-        [[int(COLOURS[i % len(COLOURS)][k : k + 2], 16) / 255 for k in (1, 3, 5)] for i in range(len(names))]
-    )
+    hexadecimal = colours_of(names)
+    colours = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in hexadecimal])
     probabilities = numbers[:, 2:].reshape(side, side, len(names)).transpose(1, 0, 2)
     mixed = 0.5 + 0.5 * (probabilities @ colours)
     extent = (numbers[0, 0], numbers[-1, 0], numbers[0, 1], numbers[-1, 1])
     axes.imshow(mixed, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
     points = run.read_rows(POINTS)
-    for i, name in enumerate(names):
-        colour = COLOURS[i % len(COLOURS)]
+    for i, (name, colour) in enumerate(zip(names, hexadecimal, strict=True)):
         for split, face in (("train", "none"), ("test", colour)):
             chosen = [p for p in points if p["target"] == name and p["split"] == split]
             x, y = ([float(p[axis]) for p in chosen] for axis in "xy")
@@ -94,7 +151,26 @@ def boundary(axes: Axes, run: RunDirectory) -> None:
                 "linewidths": 0.8,
                 "marker": MARKERS[i % len(MARKERS)],
             }
-            axes.scatter(x, y, 9, label=f"{name}, {split}", **style)
+            axes.scatter(x, y, 9, label=f"{shown_name(name)}, {split}", **style)
+
+
+def colours_of(names: Sequence[str]) -> list[str]:
+    """Return a colour for each class: one that is called after a colour has that, the others have those left."""
+    own = {name: COLOURS[NAMED[name.lower()]] for name in names if name.lower() in NAMED}
+    left = itertools.cycle([colour for colour in COLOURS if colour not in own.values()] or COLOURS)
+    return [own.get(name) or next(left) for name in names]
+
+
+def shown_name(name: str, most: int = 30) -> str:
+    """Return a name that a picture can show: matplotlib leaves out labels that begin with _, and cuts off long ones."""
+    text = name if len(name) <= most else f"{name[: most - most // 3]}…{name[1 - most // 3 :]}"
+    return f" {text}" if text.startswith("_") else text
+
+
+def is_steep(values: Iterable[float]) -> bool:
+    """Return whether a linear axis hides most of the values: the largest is ten times the median, as a loss's first."""
+    known = sorted(value for value in values if math.isfinite(value))
+    return len(known) > 2 and known[0] > 0 and known[-1] > max(1.0, 10 * known[len(known) // 2])
 
 
 def trajectories(curves: dict[str, list[tuple[float, float]]]) -> Figure:
@@ -120,21 +196,39 @@ def curves(rows: list[dict[str, float]]) -> Figure:
     for axes in panels[len(metrics) :]:
         axes.set_axis_off()
     for axes, metric in zip(panels, metrics, strict=False):
+        shown = []
         for split, (colour, style) in SPLITS.items():
             if f"{split}/{metric}" in rows[0]:
-                values = [row[f"{split}/{metric}"] for row in rows]
+                shown += (values := [row[f"{split}/{metric}"] for row in rows])
                 marker = "o" if len(rows) < 3 else None
                 axes.plot(epochs, values, style, color=colour, marker=marker, label=f"{split} ({values[-1]:.4g})")
         axes.set(xlabel="epoch", ylabel=(label := metric.replace("_", " ")), title=label.capitalize())
-        axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
+        if is_steep(shown):
+            logarithmic(axes)
+        whole_epochs(axes, epochs)
         axes.grid(alpha=0.3)
         axes.legend(title="at the last epoch")
     return figure
 
 
+def logarithmic(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, with plain numbers: formulas as matplotlib writes them are switched off."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(mpl_ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(mpl_ticker.LogFormatter())
+
+
+def whole_epochs(axes: Axes, epochs: Sequence[float]) -> None:
+    """Put ticks at whole epochs only, also if there is only one."""
+    axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True, min_n_ticks=1))
+    if len(set(epochs)) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+
+
 def confusion_matrix(names: list[str], counts: list[list[int]]) -> Figure:
     """Return the confusion matrix with its counts, shaded by the share of the row (true class)."""
-    size = max(3.5, 1.6 + 0.55 * len(names))
+    names = [shown_name(name, 24) for name in names]
+    size = max(3.5, 1.6 + 0.55 * len(names)) + 0.07 * max(0, max(map(len, names)) - 10)
     figure = mpl_figure.Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()
     shares = [[n / max(1, sum(row)) for n in row] for row in counts]

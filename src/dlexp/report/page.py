@@ -4,16 +4,19 @@ import base64
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+from dlexp.compare import tables
 from dlexp.compare.comparison import Comparison
 from dlexp.compare.statistics import Estimate
 from dlexp.report.collect import MOST_POINTS, Facts, thinned
-from dlexp.report.studies import Study, best_first, by_strength, settings
+from dlexp.report.studies import Study, best_first, by_strength, columns_of, settings
 from dlexp.runs.formatting import now
 
 MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps at least fifty
@@ -53,33 +56,60 @@ def as_json(studies: Sequence[Study], pictures: Mapping[str, bytes], *, live: bo
     """Return the page's data as strict JSON, with `<` escaped so that it cannot end its block."""
     runs = sum(len(study.runs) for study in studies)
     most = max(50, min(MOST_POINTS, MOST_IN_ALL // max(1, runs)))
+    everything = columns_of([run for study in studies for run in study.runs])
+    columns = list(dict.fromkeys([*(key for study in studies for key in study.columns), *everything]))
+    shown = list(dict.fromkeys([*columns, *(key for study in studies for key in study.differing)]))
+    places = _places([run["path"] for study in studies for run in study.runs])
     content = {
         "generated": now(),
         "live": live,
+        "columns": columns,
         "directions": {name: way for study in studies for name, way in study.directions.items()},
-        "studies": [_study(study, pictures.get(study.name), most) for study in studies],
+        "studies": [_study(study, pictures.get(study.name), most, shown, places) for study in studies],
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _study(study: Study, picture: bytes | None, most: int) -> dict[str, Any]:
+def _places(paths: Sequence[str]) -> dict[str, str]:
+    """Return each path from the folder that all share on: its last folders tell whose run it is."""
+    try:
+        top = os.path.commonpath([Path(path).parent.parent for path in paths])
+    except ValueError:  # there are none, or absolute and relative ones
+        return {path: path for path in paths}
+    return {path: str(Path(path).relative_to(top)) for path in paths}
+
+
+def _study(
+    study: Study, picture: bytes | None, most: int, shown: Sequence[str], places: Mapping[str, str]
+) -> dict[str, Any]:
     ranked = best_first(study)
     with_images = {run["path"] for run in [run for run in ranked if "wrong" in run][:MOST_WITH_IMAGES]}
     return {
         "name": study.name,
         "differing": study.differing,
+        "single": study.single,
+        "columns": study.columns,
         "varied": study.varied,
         "factors": study.factors,
         "metrics": study.metrics,
+        "units": study.units("test/loss"),
+        "refusals": study.refusals,
         "by_strength": by_strength(study),
         "findings": {metric: _finding(found) for metric, found in study.comparisons.items()},
-        "runs": [_run(study, run, most, with_images=run["path"] in with_images) for run in study.runs],
+        "runs": [
+            _run(run, most, with_images=run["path"] in with_images)
+            | {"settings": settings(run, shown), "place": places[run["path"]]}
+            for run in study.runs
+        ],
         "boundary": base64.b64encode(picture).decode() if picture else None,
     }
 
 
 def _finding(found: Comparison) -> dict[str, Any]:
-    """Return a comparison as JSON values; settings are pairs, since JavaScript sorts an object's numeric keys."""
+    """Return a comparison as JSON values; settings are pairs, since JavaScript sorts an object's numeric keys.
+
+    Each estimate has its texts too: `shown` is its number of seeds, mean, deviation and interval.
+    """
     effects = []
     for effect in found.effects:
         differences = [{**dataclasses.asdict(each), "claimed": each.claimed} for each in effect.differences]
@@ -88,10 +118,14 @@ def _finding(found: Comparison) -> dict[str, Any]:
 
 
 def _pairs(estimates: Mapping[str, Estimate]) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, dataclasses.asdict(each)) for name, each in estimates.items()]
+    shown = tables.shown(estimates)
+    return [
+        (row[0], {**dataclasses.asdict(each), "shown": row[1:]})
+        for row, each in zip(shown, estimates.values(), strict=True)
+    ]
 
 
-def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str, Any]:
+def _run(run: Facts, most: int, *, with_images: bool) -> dict[str, Any]:
     hidden = INTERNAL if with_images else INTERNAL | {"wrong"}
     shown = {key: value for key, value in run.items() if key not in hidden and value is not None}
     words = run.get("command")
@@ -101,7 +135,7 @@ def _run(study: Study, run: Facts, most: int, *, with_images: bool) -> dict[str,
     here = run.get("environment") or {}
     machine = [f"{key}={here[key]}" for key in ("device", "threads") if here.get(key)]  # they decide the bits too
     repeat = shlex.join(["dlexp", "train", "--config", run["path"] + "/config.yaml", *machine])
-    return {**shown, **curves, "settings": settings(run, study.differing), "repeat": repeat, "command": typed}
+    return {**shown, **curves, "repeat": repeat, "command": typed}
 
 
 def _rounded(columns: Mapping[str, Iterable[float | None]]) -> dict[str, list[float | int | None]]:

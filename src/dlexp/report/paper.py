@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.config.lazy import matplotlib, mpl_figure, mpl_ticker
+from dlexp.config.lazy import matplotlib, mpl_figure
 from dlexp.report import sweeps
-from dlexp.report.collect import Facts
-from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix
+from dlexp.report.collect import Facts, read_columns
+from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix, is_steep, logarithmic, shown_name, whole_epochs
 from dlexp.report.studies import Study, best_first, by_strength, measured, settings
-from dlexp.runs.directory import BOUNDARY, RunDirectory
+from dlexp.runs.directory import BOUNDARY, METRICS, RunDirectory
+from dlexp.runs.formatting import decimals_of, number
 from dlexp.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -63,35 +64,52 @@ def confusion(study: Study, run: Facts) -> Figure:
 def curves(study: Study) -> Figure:
     """Draw loss and metrics against the epoch, a line for each setting of the factor with the largest effect.
 
-    A line is the mean over the runs of its setting.
+    A line is the mean over the runs of its setting; losses of several units have lines of their own. The means are of
+    whole tables: the facts' curves are thinned, each on a grid of its own.
     """
     factor = next(iter(by_strength(study)), "")
-    groups = grouped(study.runs, [factor] if factor else [])
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
     metrics = [name.removeprefix("test/") for name in dict.fromkeys(columns)]
+    whole = {
+        run["path"]: run["curves"] and read_columns(RunDirectory(Path(run["path"])), METRICS) for run in study.runs
+    }
     figure = mpl_figure.Figure(figsize=(WIDTH, 2.9), layout="constrained")
     for axes, metric in zip(figure.subplots(1, max(1, len(metrics)), squeeze=False)[0], metrics, strict=True):
+        keys = dict.fromkeys([*([factor] if factor else []), *study.units(f"test/{metric}")])
+        groups = grouped(study.runs, [*keys])
+        shown: list[float] = []
+        ends: list[float] = []
         for i, (name, runs) in enumerate(groups.items()):
             for split, style in (("test", "-"), ("train", ":")):
-                epochs, mean, low, high = band([run["curves"] for run in runs], f"{split}/{metric}")
+                epochs, mean, low, high = band([whole.get(run["path"], {}) for run in runs], f"{split}/{metric}")
+                shown, ends = shown + mean, ends + epochs
                 look = {"color": COLOURS[i % len(COLOURS)], "markevery": max(1, len(epochs) // 6), "markersize": 4}
                 marker = MARKERS[i % len(MARKERS)] if split == "test" else None
-                axes.plot(epochs, mean, style, label=name if split == "test" else None, marker=marker, **look)
+                axes.plot(
+                    epochs, mean, style, label=shown_name(name) if split == "test" else None, marker=marker, **look
+                )
                 if split == "test" and len(runs) > 1:
                     axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-        axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
-    if len(groups) > 1:
-        figure.axes[0].legend(title=factor)
+        if is_steep(shown):
+            logarithmic(axes)
+        whole_epochs(axes, ends)
+        if len(groups) > 1 and (axes is figure.axes[0] or len(keys) > 1):
+            axes.legend(title=", ".join(keys))
     figure.suptitle(f"{study.name}: test solid, train dotted", fontsize=9)
     return figure
 
 
 def factors(study: Study) -> Figure:
-    """Return each run's figure by each factor's setting, with the mean over seeds and its 95 % interval."""
+    """Return each run's figure by each factor's setting, with the mean over seeds and its 95 % interval.
+
+    The runs decide the axis: an interval that leaves it, as of two seeds, ends in an arrow.
+    """
     metric = study.metrics[0]
     figure = mpl_figure.Figure(figsize=(WIDTH, 2.7), layout="constrained")
     panels = figure.subplots(1, len(study.factors), sharey=True, squeeze=False)[0]
+    low, high = limits([run["figures"][metric] for run in measured(study)])
+    panels[0].set_ylim(low, high)
     for axes, factor in zip(panels, study.factors, strict=True):
         groups = grouped(measured(study), [factor])
         estimates = study.estimates(metric, factor)
@@ -105,12 +123,23 @@ def factors(study: Study) -> Figure:
                 axes.errorbar(
                     i, each.mean, error, fmt="_", color="black", markersize=14, capsize=3, markeredgewidth=1.8
                 )
-        turned = sum(map(len, groups)) > 28 / len(study.factors)
-        axes.set_xticks(range(len(groups)), groups, rotation=30 if turned else 0, ha="right" if turned else "center")
-        axes.set(title=factor)
+                for end, marker, beyond in ((low, "v", each.low), (high, "^", each.high)):
+                    if beyond is not None and not low <= beyond <= high:
+                        axes.plot(i, end, marker, color="black", markersize=6, clip_on=False)
+        names = [shown_name(name) for name in groups]
+        turned = sum(map(len, names)) > 28 / len(study.factors)
+        axes.set_xticks(range(len(names)), names, rotation=30 if turned else 0, ha="right" if turned else "center")
+        axes.set(title=factor, xlim=(-0.6, len(groups) - 0.4))
         axes.grid(visible=False, axis="x")
     panels[0].set_ylabel(metric.replace("/", " ").replace("_", " "))
     return figure
+
+
+def limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return an axis that shows all values, with a quarter of their range on either side."""
+    low, high = min(values), max(values)
+    beyond = (high - low) / 4 or abs(high) / 20 or 1.0
+    return low - beyond, high + beyond
 
 
 def heat_map(study: Study) -> Figure:
@@ -129,10 +158,11 @@ def heat_map(study: Study) -> Figure:
     shown = [[float("nan") if value is None else value for value in line] for line in values]
     image = axes.imshow(shown, cmap="cividis" if study.higher_is_better else "cividis_r", aspect="auto")
     low, high = image.get_clim()
+    decimals = max(3, decimals_of([value for line in values for value in line if value is not None]) - 1)
     for i, line in enumerate(values):
         for j, value in enumerate(line):
             light = value is not None and ((value - low) / max(1e-12, high - low) > 0.5) == study.higher_is_better
-            text = "–" if value is None else f"{value:.3f}"
+            text = "–" if value is None else number(value, decimals)
             axes.text(j, i, text, ha="center", va="center", color="black" if light else "white", fontsize=8)
     axes.grid(visible=False)
     axes.set_xticks(range(len(columns)), columns)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import mpl_figure, mpl_ticker
-from dlexp.report.figures import COLOURS, MARKERS, boundary, save
+from dlexp.report.figures import COLOURS, MARKERS, boundary, logarithmic, save, shown_name
+from dlexp.report.text import reported
 from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
 from dlexp.runs.formatting import label, table
 
@@ -18,21 +19,26 @@ Varied = Mapping[str, Any]  # the keys in which the runs of a sweep differ, with
 
 
 def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
-    """Return a line for each run: its varied keys, its final metrics on train and test, and its training time."""
+    """Return a line for each run: its varied keys, its final metrics on train and test, and its training time.
+
+    A figure that a run's `reference` reports stands beside the measured one; those of traces are left to single runs.
+    """
     if not runs:
         return ""
     finals = [run.read_json("result.json") for _, run in runs]
     names = list(dict.fromkeys(name for result in finals for name in result["final"]["train"]))
-    columns = [(split, name) for name in names for split in ("train", "test")]
-    rows = [
-        [
-            *map(label, varied.values()),
-            *(result["final"][split].get(name, "") for split, name in columns),
-            f"{result['training_seconds']:.1f} s",
-        ]
-        for (varied, _), result in zip(runs, finals, strict=True)
-    ]
-    header = [key.removeprefix("model.") for key in runs[0][0]] + [f"{split} {name}" for split, name in columns]
+    reports = [{key: value for key, value, _ in reported(run) if not key.startswith("trace/")} for _, run in runs]
+    columns = [f"{split}/{name}" for name in names for split in ("train", "test")]
+    columns = list(dict.fromkeys([*columns, *(key for report in reports for key in report)]))
+    header = [key.removeprefix("model.") for key in runs[0][0]]
+    for key in columns:
+        header += [key.replace("/", " "), *["reported"] * any(key in report for report in reports)]
+    rows = []
+    for (varied, run), result, report in zip(runs, finals, reports, strict=True):
+        cells, figures = [*map(label, varied.values())], run.figures()
+        for key in columns:
+            cells += [figures.get(key, ""), *[report.get(key, "")] * any(key in each for each in reports)]
+        rows.append([*cells, f"{result['training_seconds']:.1f} s"])
     return table([*header, "time"], rows)
 
 
@@ -67,22 +73,24 @@ def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
             for i, (name, rows) in enumerate(lines):
                 layers, norms = [int(row["layer"]) for row in rows], [float(row[norm]) for row in rows]
                 style: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-                axes.plot(layers, [value or None for value in norms], label=name, markersize=4, **style)
+                axes.plot(layers, [value or None for value in norms], label=shown_name(name), markersize=4, **style)
                 if zeros := norms.count(0.0):  # a logarithmic axis cannot show them
                     text = f"{name}: 0 in {zeros} of {len(norms)}"
                     axes.text(0.97, 0.03 + 0.08 * i, text, transform=axes.transAxes, ha="right", color=style["color"])
-            axes.set(yscale="log", title=title if norm == "l1" else "")
+            logarithmic(axes)
+            axes.set(title=title if norm == "l1" else "")
             axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
         grid[1, column].set_xlabel("layer")
     grid[0, 0].set_ylabel("L1 norm of the gradient")
     grid[1, 0].set_ylabel("L2 norm of the gradient")
-    grid[0, 0].legend()
+    if any(varied for varied, _ in runs):
+        grid[0, 0].legend()
     return figure
 
 
 def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
-    """Return each run's decision boundary: a row for each combination of the varied keys but the last."""
+    """Return each run's decision boundary: a row for each combination of the varied keys but the last, and a legend."""
     rows: dict[str, dict[str, RunDirectory]] = {}
     for varied, run in runs:
         *outer, last = [*varied.values()] or [""]
@@ -95,7 +103,11 @@ def boundaries(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
             axes.set(xticks=[], yticks=[])
             if name in row:
                 boundary(axes, row[name])
-                accuracy = row[name].read_json("result.json")["final"]["test"]["accuracy"]
-                axes.set_title(f"{name}: {accuracy:.2f}", fontsize=10)
+                figures = row[name].figures()
+                metric = next((key for key in figures if key.startswith("test/") and key != "test/loss"), "test/loss")
+                shown = f"{metric.partition('/')[2].replace('_', ' ')} {figures[metric]:.2f}"
+                axes.set_title(f"{name}: {shown}" if any(varied for varied, _ in runs) else shown, fontsize=10)
         line[0].set_ylabel(title)
+    drawn = {text: handle for axes in grid.flat for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(drawn.values(), drawn, loc="outside lower center", ncols=2 if len(columns) < 3 else 4)
     return figure

@@ -5,7 +5,7 @@ from typing import Any
 
 from dlexp.errors import UserError
 from dlexp.runs.directory import DEMONSTRATION, PREDICTIONS, TRACE, RunDirectory
-from dlexp.runs.formatting import table
+from dlexp.runs.formatting import number, table
 
 WIDTH = 12  # the most numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
 
@@ -40,7 +40,7 @@ def result(run: RunDirectory) -> str:
     if selected := content["selected"]:
         lines.append(
             f"Best by {selected['by']}: epoch {selected['epoch']}, "
-            + ", ".join(f"{key} {value:.4f}" for key, value in selected.items() if key.startswith("test/"))
+            + ", ".join(f"{key} {number(value)}" for key, value in selected.items() if key.startswith("test/"))
             + (f"; stopped early after epoch {content['epochs']}." if content["stopped_early"] else ".")
         )
     lines.append(

@@ -15,10 +15,11 @@ from typing import Any
 from dlexp.compare import tables
 from dlexp.errors import UserError
 from dlexp.report import paper
-from dlexp.report.collect import DAMAGE, collect
+from dlexp.report.collect import DAMAGE, VERSION, collect
 from dlexp.report.page import as_json, page
 from dlexp.report.studies import Study, settings, studies
 from dlexp.runs.directory import RunDirectory
+from dlexp.runs.formatting import decimals_of, number
 from dlexp.storage.atomic import clear_partial, write_atomically
 from dlexp.storage.locks import awaited
 from dlexp.storage.untrusted import read_bytes, refuse_link
@@ -100,15 +101,16 @@ def _held(folder: Path) -> Iterator[None]:
 
 def summary(found: Sequence[Study]) -> str:
     """Return CSV with a line for each run: study, path, status, varied keys, figures."""
-    varied = list(dict.fromkeys(key for study in found for key in study.varied))
+    columns = list(dict.fromkeys(key for study in found for key in study.columns))
     figures = list(dict.fromkeys(key for study in found for run in study.runs for key in run["figures"]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["study", "run", "status", *varied, *figures])
+    named = ["epochs_trained" if key == "epochs" else key for key in figures]  # `epochs` is what the config asks for
+    writer.writerow(["study", "run", "status", *columns, *named])
     for study in found:
         for run in study.runs:
-            chosen, measured = settings(run, study.varied), run["figures"]
-            cells = [*(chosen.get(key, "") for key in varied), *(measured.get(key, "") for key in figures)]
+            chosen, measured = settings(run, columns), run["figures"]
+            cells = [*(chosen.get(key, "") for key in columns), *(measured.get(key, "") for key in figures)]
             writer.writerow([study.name, run["path"], run["status"], *cells])
     return text.getvalue()
 
@@ -120,28 +122,36 @@ def markdown(found: Sequence[Study], pictures: dict[str, list[str]]) -> str:
         statuses = [run["status"] for run in study.runs]
         counts = ", ".join(f"{statuses.count(status)} {tables.plain(status)}" for status in dict.fromkeys(statuses))
         parts.append(f"## {tables.plain(study.name)}\n\n{counts}.")
-        if errors := [(run["time"], run["error"]) for run in study.runs if run["error"]]:
+        if errors := [(run["path"], run["error"]) for run in study.runs if run["error"]]:
             parts.append("\n".join(f"- {tables.plain(when)}: {tables.plain(error)}" for when, error in errors))
         if comparison := study.comparisons.get(next(iter(study.metrics), "")):
             parts.append(tables.markdown(comparison))
         elif study.metrics:
-            header = ["run", *study.varied, *study.metrics]
-            rows = [_row(study, run) for run in study.runs if run["figures"]]
+            parts += [tables.plain(reason) for reason in dict.fromkeys(study.refusals.values())]
+            header = ["run", *study.columns, *study.metrics]
+            rows = _rows(study)
             parts.append(tables.markdown_table(header, rows))
         for run in study.runs:
             if run.get("reported"):
                 where = ", ".join(f"{key} {value}" for key, value in settings(run, study.varied).items())
                 reported = [[str(cell) for cell in row] for row in run["reported"]]
-                parts.append(tables.markdown_table([where or run["time"], "reported", "measured"], reported))
+                parts.append(tables.markdown_table([where or run["path"], "reported", "measured"], reported))
         drawn = [name for name in pictures[study.name] if name.endswith(".png")]
         parts += [f"![{Path(name).stem}](figures/{name})" for name in drawn]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(study: Study, run: dict[str, Any]) -> list[str]:
-    chosen, figures = settings(run, study.varied), run["figures"]
-    shown = [f"{figures[key]:.4f}" if key in figures else "–" for key in study.metrics]
-    return [run["time"], *(chosen.get(key, "–") for key in study.varied), *shown]
+def _rows(study: Study) -> list[list[str]]:
+    runs = [run for run in study.runs if run["figures"]]
+    decimals = {key: decimals_of(run["figures"][key] for run in runs if key in run["figures"]) for key in study.metrics}
+    return [
+        [
+            run["path"],
+            *(settings(run, study.columns).get(key, "–") for key in study.columns),
+            *(number(run["figures"][key], decimals[key]) if key in run["figures"] else "–" for key in study.metrics),
+        ]
+        for run in runs
+    ]
 
 
 def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
@@ -155,7 +165,7 @@ def _draw(found: Sequence[Study], folder: Path) -> dict[str, list[str]]:
     before = _drawn_before(folder)
     now: dict[str, dict[str, Any]] = {}
     for study, name in zip(found, _file_names(found), strict=True):
-        content = json.dumps([study.name, *study.runs], sort_keys=True).encode()
+        content = json.dumps([VERSION, study.name, *study.runs], sort_keys=True).encode()
         digest = hashlib.sha256(content).hexdigest()
         known = before.get(name, {})
         if known.get("digest") == digest and all((place / picture).exists() for picture in known["pictures"]):

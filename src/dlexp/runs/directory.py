@@ -23,7 +23,7 @@ GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
 DEMONSTRATION, TRAJECTORIES = "demonstration.csv", "trajectories.csv"
-WRONG, WRONG_IMAGES = "wrong.csv", "wrong.png"
+WRONG, WRONG_IMAGES = "wrong.csv", "wrong_images.png"
 FIRST = ("environment.json", "config.yaml")  # are written before a directory counts as a run
 LARGEST = 1e300  # figures must be smaller, so that computing with them does not overflow; this excludes NaN
 LINKED_LEVELS = 3  # folders below a link that are searched for runs: it may lead to / or to itself
@@ -143,6 +143,13 @@ class RunDirectory:
             status["status"] = "interrupted"
         return status
 
+    def instant(self) -> float:
+        """Return when the run wrote its status, in seconds since 1970; if it never did, when it wrote its config."""
+        try:
+            return datetime.datetime.fromisoformat(self._facts()["time"]).timestamp()
+        except (KeyError, TypeError, ValueError):
+            return (self.path / "config.yaml").stat().st_mtime
+
     def _facts(self) -> dict[str, Any]:
         try:
             return self.read_json("status.json")
@@ -191,7 +198,7 @@ class RunDirectory:
         return tables.get(name) if isinstance(tables, dict) else None
 
     def _digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each table and of wrong.png, without links."""
+        """Return the SHA-256 of each table and of the wrong images, without links."""
         files = sorted([*self.path.glob("*.csv"), *self.path.glob(WRONG_IMAGES)])
         return {path.name: file_sha256(path) for path in files if is_regular(path)}
 
@@ -218,13 +225,15 @@ def _clear_false_starts(parent: Path) -> None:
             clear_partial(path.glob("*.part"))
 
 
-def find_runs(root: Path) -> list[RunDirectory]:
-    """Return every run directory below `root`, oldest first by the last part of its path.
+def find_runs(*roots: Path) -> list[RunDirectory]:
+    """Return every run directory below the roots, oldest first; names tell local times, so instants decide.
 
     It follows links to runs and studies, and returns a run once, by a path without links if there is one.
     """
     found: dict[str, Path] = {}  # by real path
-    waiting: deque[tuple[str, int | None]] = deque([(str(root), None)])  # folders, and how deep to search below a link
+    waiting: deque[tuple[str, int | None]] = deque(
+        (str(root), None) for root in roots
+    )  # folders, and how deep to search below a link
     while waiting:
         folder, levels = waiting.popleft()
         try:
@@ -240,4 +249,5 @@ def find_runs(root: Path) -> list[RunDirectory]:
                 waiting.appendleft((entry.path, deeper))
             elif entry.is_symlink() and not is_run:
                 waiting.append((entry.path, LINKED_LEVELS if deeper is None else deeper))
-    return [RunDirectory(path) for path in sorted(found.values(), key=lambda path: (path.name, str(path)))]
+    runs = map(RunDirectory, found.values())
+    return sorted(runs, key=lambda run: (run.instant(), len(run.path.name), run.path.name, str(run.path)))

@@ -11,7 +11,10 @@ from dlexp.config.renamed import renamed
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table of aligned columns: numbers to the right, words to the left."""
     rows = [tuple(row) for row in rows]
-    cells = [tuple(header), *(tuple(_shown(value) for value in row) for row in rows)]
+    decimals = [
+        decimals_of(value for value in column if isinstance(value, float)) for column in zip(*rows, strict=True)
+    ]
+    cells = [tuple(header), *(tuple(map(_shown, row, decimals)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numbers = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
     aligned = (
@@ -64,7 +67,38 @@ def strict(value: Any) -> Any:
     return value
 
 
-def _shown(value: object) -> str:
+def decimals_of(values: Iterable[float]) -> int:
+    """Return how many decimals distinguish the values: three digits of their range, and no two alike; at least 4."""
+    distinct = sorted({value for value in values if math.isfinite(value)})
+    if len(distinct) < 2:
+        return 4
+    most = 14 - _exponent(max(map(abs, distinct)))  # a float holds no more
+    decimals = max(4, min(most, 2 - _exponent(distinct[-1] - distinct[0])))
+    while decimals < most and len({number(value, decimals) for value in distinct}) < len(distinct):
+        decimals += 1
+    return decimals
+
+
+def number(value: float, decimals: int = 4) -> str:
+    """Return a number with so many decimals, or with as many more as three significant digits of it take."""
+    if not value or not math.isfinite(value):
+        return f"{value or 0.0:.4f}"
+    digits = max(decimals, 2 - _exponent(value))
+    return f"{value:.{digits}f}" if abs(value) >= 1e-4 else f"{value:.{digits + _exponent(value)}e}"
+
+
+def interval(low: float, high: float) -> str:
+    """Return `low to high`, with at least three significant digits of its width."""
+    wider = _exponent(max(abs(low), abs(high))) - _exponent(high - low) if low < high else 0
+    digits = max(4, min(15, 3 + wider))
+    return f"{low:.{digits}g} to {high:.{digits}g}"
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
+
+
+def _shown(value: object, decimals: int) -> str:
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
+        return number(value, decimals)
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -50,6 +50,7 @@ def origin(imports: Sequence[ModuleType], command: Sequence[str] | None = None) 
     """Return the command (by default this process's), the versions of the code, and the machine."""
     return {
         "command": list(command or sys.argv),
+        "sweep": command is not None,  # a sweep tells each job its command
         "directory": str(Path.cwd()),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": _git_dirty(imports),

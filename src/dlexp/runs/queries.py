@@ -9,7 +9,7 @@ from dlexp.runs.formatting import flat, label, table
 from dlexp.storage.untrusted import load_yaml
 
 MISSING = "–"  # shown for a key that the run does not have
-UNTOLD = ("command", "directory", "config_sha256")  # left out: the config's keys show more
+UNTOLD = ("command", "sweep", "directory", "config_sha256")  # left out: the config's keys show more
 
 
 def select(runs: Sequence[RunDirectory], filters: Sequence[str]) -> list[RunDirectory]:

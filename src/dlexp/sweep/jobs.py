@@ -79,7 +79,7 @@ def tasks(jobs: Sequence[Sequence[str]], *, fresh: bool = False) -> list[Task]:
     output_dirs = {Path(task.config.output_dir) for task in found.values()}
     their_own = {Path(task.config.output_dir) / task.config.name for task in found.values()}
     there: dict[tuple[str, str], list[RunDirectory]] = {}
-    for run in (run for folder in output_dirs for run in find_runs(folder)):
+    for run in find_runs(*output_dirs):
         try:
             there.setdefault(job_and_name(run), []).append(run)
         except UserError as error:  # damaged runs of other names do not matter here

@@ -97,6 +97,13 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
     config = check(load_config([text(override) for override in parsed if not override.is_sweep_override()]))
     if config.dataset.preparation.validation_fraction == 0:
         raise UserError("A study chooses by the validation split: set, for example, dataset.validation_fraction=0.1.")
+    monitor = config.early_stopping.monitor
+    swept = [each.key_or_group for each in parsed if each.is_sweep_override()]
+    if monitor.endswith("/loss") and any(key.partition(".")[0] == "loss" for key in swept):
+        raise UserError(
+            f"A study cannot choose among losses by {monitor}, since each has its own unit: set, for example, "
+            "early_stopping.monitor=validation/accuracy."
+        )
     folder = Path(config.output_dir) / config.name
     folder.mkdir(parents=True, exist_ok=True)
     direction = "maximize" if _is_higher_better(config) else "minimize"
@@ -107,7 +114,7 @@ def study(overrides: Sequence[str], hydra_overrides: Sequence[str], draw: Draw) 
             config=composed[0], hydra_context=composed[1], task_function=Trial(draw)
         )
         sweeper.sweep(arguments=[text(override) for override in parsed])
-    _tell_best(storage, folder.name, config.early_stopping.monitor)
+    _tell_best(storage, folder.name, monitor)
 
 
 def _is_higher_better(config: Config) -> bool:

@@ -58,7 +58,7 @@ const curveTraces = (groups, state, metric) => {
             y: curve[column],
             showlegend: main && i === 0,
             opacity: 0.8,
-            hovertemplate: `${named} %{y:.4g}<br>${at}<br>${escaped(run.time)}<extra></extra>`,
+            hovertemplate: `${named} %{y:.4g}<br>${at}<br>${escaped(run.place)}<extra></extra>`,
           });
         });
         continue;
@@ -109,6 +109,12 @@ const curveSection = (study, state, runs) => {
   const chosen = state.metric === "both" ? metrics.filter((metric) => metric !== "lr").slice(0, 2) : [state.metric];
   const axes = state.table === "curves" ? ["epoch", "step", "seconds"] : ["step"];
   if (!axes.includes(state.axis)) state.axis = axes[0];
+  const keys = state.by === "*" ? study.varied.filter((key) => key !== "seed") : state.by ? [state.by] : [];
+  const drawn = chosen.map((metric) => {
+    const groups = grouped(shown, metric === "loss" ? [...new Set([...keys, ...study.units])] : keys);
+    const traces = curveTraces(groups, state, metric);
+    return { metric, traces, log: state.log ?? isSteep(traces.flatMap((trace) => trace.y)) };
+  });
   const again = (changes) => {
     Object.assign(state, changes);
     render();
@@ -136,26 +142,27 @@ const curveSection = (study, state, runs) => {
     ),
     tables.length > 1 &&
       select("Of", tables, state.table, (table) => again({ table, axis: table === "curves" ? "epoch" : "step" })),
-    check("log scale", state.log, (log) => again({ log })),
+    check(
+      "log scale",
+      drawn.some(({ log }) => log),
+      (log) => again({ log }),
+    ),
     check("each run", state.each, (each) => again({ each })),
     ["train", "validation", "test"]
       .filter((split) => columns.some((c) => c.startsWith(split + "/")))
       .map((split) => check(split, state.splits[split], (on) => again({ splits: { ...state.splits, [split]: on } }))),
   );
-  const keys = state.by === "*" ? study.varied.filter((key) => key !== "seed") : state.by ? [state.by] : [];
-  const groups = grouped(shown, keys);
   const most = Math.max(...shown.map((run) => run.curves.epoch?.at(-1) ?? 0));
-  const panels = chosen.map((metric) => {
+  const panels = drawn.map(({ metric, traces, log }) => {
     const target = element("div", { class: "plot", "data-plot": `curve-${metric}` });
     later(() =>
-      plot(target, curveTraces(groups, state, metric), {
-        title: { text: escaped(words(metric)), font: { size: 14 } },
+      plot(target, traces, {
         hovermode: "closest",
         xaxis: { title: { text: escaped(state.axis) }, dtick: state.axis === "epoch" && most <= 10 ? 1 : undefined },
-        yaxis: { type: state.log ? "log" : "linear" },
+        yaxis: { type: log ? "log" : "linear" },
       }),
     );
-    return target;
+    return titled(words(metric), target);
   });
   const caption = state.each
     ? "Each line is a run."

@@ -1,5 +1,5 @@
 // Confusion matrices and the difference of two, gradients over layers, and the details of one run.
-const runName = (study, run) => study.varied.map((key) => `${key} ${run.settings[key] ?? "–"}`).join(", ") || run.time;
+const runName = (study, run) => study.varied.map((key) => `${key} ${run.settings[key] ?? "–"}`).join(", ") || run.place;
 
 const confusionSection = (study, state, runs) => {
   const known = study.runs.filter((run) => run.confusion);
@@ -89,7 +89,7 @@ const confusionSection = (study, state, runs) => {
       },
     ),
   );
-  const options = known.map((run) => [run.path, `${runName(study, run)} (${run.time})`]);
+  const options = known.map((run) => [run.path, `${runName(study, run)} (${run.place})`]);
   return element(
     "section",
     { id: "confusion" },
@@ -154,12 +154,11 @@ const gradientSection = (study, state, runs) => {
     });
     later(() =>
       plot(target, traces, {
-        title: { text: escaped(title), font: { size: 14 } },
         xaxis: { title: { text: "layer, from the input" }, range: [0.5, deepest + 0.5] },
         yaxis: { type: "log", exponentformat: "power", title: { text: `${state.norm.toUpperCase()} norm` } },
       }),
     );
-    return target;
+    return titled(title, target);
   });
   return element(
     "section",

@@ -11,10 +11,24 @@ const element = (tag, attributes = {}, ...children) => {
 
 const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
+const exponent = (value) => Math.floor(Math.log10(Math.abs(value)));
+
+// How many decimals distinguish the values: three digits of their range, and no two alike, as in Python's tables.
+const decimalsOf = (values, least = 4) => {
+  const distinct = [...new Set(values.filter(Number.isFinite))].sort((a, b) => a - b);
+  if (distinct.length < 2) return least;
+  const most = 14 - exponent(Math.max(...distinct.map(Math.abs)));
+  let digits = Math.max(least, Math.min(most, 2 - exponent(distinct.at(-1) - distinct[0])));
+  while (digits < most && new Set(distinct.map((value) => number(value, digits))).size < distinct.length) digits++;
+  return digits;
+};
+
 const number = (value, digits = 4) => {
   if (typeof value !== "number") return value ?? "";
   if (Number.isInteger(value)) return value.toLocaleString("en");
-  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6 ? value.toFixed(digits) : value.toPrecision(3);
+  const enough = Math.max(digits, 2 - exponent(value));
+  if (Math.abs(value) >= 1e6) return value.toPrecision(3);
+  return Math.abs(value) >= 1e-4 ? value.toFixed(enough) : value.toExponential(enough + exponent(value));
 };
 
 const duration = (seconds) =>
@@ -108,6 +122,15 @@ const plot = (target, traces, layout) =>
     { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] },
   );
 
+// A plot under its title, which Plotly's own would put below its toolbar.
+const titled = (title, target) => element("figure", {}, element("figcaption", {}, title), target);
+
+// Whether a linear axis hides most of the values: the largest is ten times the median, as a loss's first.
+const isSteep = (values) => {
+  const known = values.filter(Number.isFinite).sort((a, b) => a - b);
+  return known.length > 2 && known[0] > 0 && known.at(-1) > Math.max(1, 10 * known[known.length >> 1]);
+};
+
 // The distinct settings of some keys, in natural order, each with its runs.
 const grouped = (runs, keys) => {
   const groups = new Map();
@@ -121,4 +144,6 @@ const grouped = (runs, keys) => {
 };
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+// Whether the runs' figures of a metric have several units: then they have no common axis and no mean.
+const otherUnits = (study, metric) => Boolean(metric?.endsWith("/loss")) && study.units.length > 0;
 const higherIsBetter = (metric) => data.directions[metric.split("/")[1]] === "higher";

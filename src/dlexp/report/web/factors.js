@@ -1,4 +1,11 @@
 // The effect of a factor: each run's figure, the mean and its interval; and two factors as a heat map.
+// An axis that shows all values, with a quarter of their range on either side.
+const limits = (values) => {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const beyond = (high - low) / 4 || Math.abs(high) / 20 || 1;
+  return [low - beyond, high + beyond];
+};
+
 const factorPlot = (study, state, runs, factor) => {
   const target = element("div", { class: "plot low", "data-plot": `factor-${factor}` });
   const metric = state.figure;
@@ -56,9 +63,23 @@ const factorPlot = (study, state, runs, factor) => {
     text: known.map(([name]) => `${escaped(name)}: mean of ${estimates[name].count} seeds`),
     hovertemplate: "%{text} %{y:.4g}<extra></extra>",
   });
+  const [low, high] = limits(groups.flatMap(([, those]) => those.map((run) => run.figures[metric])));
+  const beyond = known.flatMap(([name]) => [
+    ...(estimates[name].low < low && estimates[name].low !== null ? [[name, low, "triangle-down"]] : []),
+    ...(estimates[name].high > high ? [[name, high, "triangle-up"]] : []),
+  ]);
+  traces.push({
+    type: "scatter",
+    mode: "markers",
+    showlegend: false,
+    cliponaxis: false,
+    x: beyond.map(([name]) => place.get(name)),
+    y: beyond.map(([, end]) => end),
+    marker: { color: "#000", size: 9, symbol: beyond.map(([, , symbol]) => symbol) },
+    hovertemplate: "the interval goes on<extra></extra>",
+  });
   later(() =>
     plot(target, traces, {
-      title: { text: escaped(factor), font: { size: 14 } },
       showlegend: dots.size > 1,
       xaxis: {
         tickvals: groups.map((_, i) => i),
@@ -67,10 +88,10 @@ const factorPlot = (study, state, runs, factor) => {
         showgrid: false,
         zeroline: false,
       },
-      yaxis: { title: { text: escaped(words(metric)) } },
+      yaxis: { title: { text: escaped(words(metric)) }, range: [low, high] },
     }),
   );
-  return target;
+  return titled(factor, target);
 };
 
 const heatMap = (study, state, runs) => {
@@ -86,6 +107,7 @@ const heatMap = (study, state, runs) => {
       .map((run) => run.figures[state.figure]);
   const cells = rows.map((row) => columns.map((column) => cell(row, column)));
   const z = cells.map((line) => line.map((values) => (values.length ? mean(values) : null)));
+  const digits = decimalsOf(z.flat(), 3);
   const options = study.factors.map((factor) => [factor, factor]);
   const change = (i) => (factor) => {
     state.heat = i ? [down === factor ? across : down, factor] : [factor, across === factor ? down : across];
@@ -104,7 +126,7 @@ const heatMap = (study, state, runs) => {
           xgap: 2,
           ygap: 2,
           reversescale: !higherIsBetter(state.figure),
-          text: z.map((line) => line.map((value) => (value === null ? "" : number(value, 3)))),
+          text: z.map((line) => line.map((value) => (value === null ? "" : number(value, digits)))),
           texttemplate: "%{text}",
           customdata: cells.map((line, i) =>
             line.map((values, j) => [escaped(rows[i]), escaped(columns[j]), values.length]),
@@ -115,7 +137,6 @@ const heatMap = (study, state, runs) => {
         },
       ],
       {
-        title: { text: "both factors: the mean " + escaped(words(state.figure)), font: { size: 14 } },
         xaxis: {
           tickvals: columns.map((_, i) => i),
           ticktext: columns.map(escaped),
@@ -141,7 +162,7 @@ const heatMap = (study, state, runs) => {
       select("Rows", options, down, change(0)),
       select("Columns", options, across, change(1)),
     ),
-    target,
+    titled("both factors: the mean " + words(state.figure), target),
   );
 };
 
@@ -163,16 +184,18 @@ const factorSection = (study, state, runs) => {
       ),
       study.factors.length > 1 && select("Colour by", shades, state.shade, choose(state, "shade")),
     ),
-    element(
-      "div",
-      { class: "plots" },
-      study.factors.map((factor) => factorPlot(study, state, runs, factor)),
-      heatMap(study, state, runs),
-    ),
+    !otherUnits(study, state.figure) &&
+      element(
+        "div",
+        { class: "plots" },
+        study.factors.map((factor) => factorPlot(study, state, runs, factor)),
+        heatMap(study, state, runs),
+      ),
+    study.refusals[state.figure] && element("div", { class: "warning" }, study.refusals[state.figure]),
     element(
       "p",
       { class: "soft" },
-      "A point is a run. Means and intervals are over seeds; each seed is averaged over the other factors.",
+      "A point is a run. Means and intervals are over seeds; each seed is averaged over the other factors. An interval that leaves the plot ends in an arrow.",
     ),
   );
 };

@@ -1,6 +1,5 @@
 // The conclusions of `compare`: first a card with the best setting of each factor, then the sentences.
-const plusMinus = (estimate) =>
-  estimate.deviation === null ? number(estimate.mean) : `${number(estimate.mean)} ± ${number(estimate.deviation)}`;
+const plusMinus = ({ deviation, shown }) => (deviation === null ? shown[1] : `${shown[1]} ± ${shown[2]}`);
 
 const cards = (study, state) => {
   const finding = study.findings[state.figure];
@@ -53,7 +52,7 @@ const cards = (study, state) => {
         element(
           "div",
           { class: "soft" },
-          `of ${combined.length}; n = ${estimate.count}; next ${combined[1][0]}, ${number(combined[1][1].mean)}`,
+          `of ${combined.length}; n = ${estimate.count}; next ${combined[1][0]}, ${combined[1][1].shown[1]}`,
         ),
       ),
     );
@@ -81,13 +80,7 @@ const findingsSection = (study, state) => {
   const finding = study.findings[state.figure];
   if (!finding) return null;
   const estimates = (settings, title) => {
-    const rows = settings.map(([name, e]) => [
-      name,
-      String(e.count),
-      String(number(e.mean)),
-      e.deviation === null ? "–" : String(number(e.deviation)),
-      e.low === null ? "–" : `${number(e.low)} to ${number(e.high)}`,
-    ]);
+    const rows = settings.map(([name, estimate]) => [name, ...estimate.shown]);
     return element("div", { class: "wide" }, tableOf([title, "n", "mean", "std", "95 % interval"], rows, 1));
   };
   const combinations = finding.combinations.length > 1;

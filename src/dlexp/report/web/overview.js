@@ -7,34 +7,40 @@ const EVERYTHING = {
   findings: {},
   differing: [],
   metrics: [],
+  units: [],
+  refusals: {},
 };
 
 const everything = () => {
   const runs = data.studies.flatMap((study) =>
     study.runs.map((run) => ({ ...run, settings: { ...run.settings, study: study.name } })),
   );
-  const varied = [...new Set(["study", ...data.studies.flatMap((study) => study.varied)])].slice(0, 12);
-  return { ...EVERYTHING, varied, differing: varied, runs };
+  const columns = ["study", ...data.columns].slice(0, 12);
+  return { ...EVERYTHING, columns, varied: columns, differing: columns, runs };
 };
 
 const bestOf = (study) => {
   const metric = study.metrics[0];
   const finding = study.findings[metric];
   if (finding) {
-    const [name, estimate] = finding.combinations[0] ?? finding.effects[0].settings[0];
-    return [words(metric), name, plusMinus(estimate)];
+    const [effect] = finding.effects;
+    const [name, estimate] = finding.combinations[0] ?? effect.settings[0];
+    const shown = finding.combinations.length ? name : `${effect.factor.replace(/\.name$/, "")}=${name}`;
+    return [words(metric), shown, plusMinus(estimate)];
   }
   const values = study.runs.map((run) => run.figures[metric]).filter((value) => typeof value === "number");
-  if (!values.length) return ["", "", ""];
+  if (!values.length || otherUnits(study, metric)) return ["", "", ""];
   const spread = values.length > 1 ? `${number(mean(values))} over ${values.length} runs` : number(values[0]);
   return [words(metric), "", spread];
 };
 
-const studiesSection = () =>
-  element(
+const studiesSection = () => {
+  const joined = data.studies.filter((study) => !study.single);
+  if (!joined.length) return null;
+  return element(
     "section",
     { id: "overview" },
-    element("h3", {}, `${data.studies.length} studies`),
+    element("h3", {}, joined.length === 1 ? "1 study" : `${joined.length} studies`),
     element(
       "div",
       { class: "wide" },
@@ -53,7 +59,7 @@ const studiesSection = () =>
         element(
           "tbody",
           {},
-          data.studies.map((study) => {
+          joined.map((study) => {
             const [metric, name, value] = bestOf(study);
             const open = () => {
               location.hash = encodeURIComponent(study.name);
@@ -75,3 +81,4 @@ const studiesSection = () =>
       ),
     ),
   );
+};

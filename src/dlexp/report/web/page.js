@@ -16,7 +16,7 @@ const initial = (study) => ({
   by: study.by_strength[0] ?? "",
   axis: "epoch",
   table: "curves",
-  log: false,
+  log: null, // until it is chosen, an axis is logarithmic if a linear one would hide most of the values
   each: false,
   splits: { train: true, validation: false, test: true },
   run: study.runs.length === 1 ? study.runs[0].path : "",
@@ -84,22 +84,23 @@ const contents = () => {
   const chosen = current();
   const all =
     data.studies.length > 1 ? [{ ...EVERYTHING, hash: "", runs: data.studies.flatMap((study) => study.runs) }] : [];
-  const buttons = [...all, ...data.studies]
-    .filter((study) => study.name.toLowerCase().includes(shown.toLowerCase()))
-    .map((study) =>
-      element(
-        "button",
-        {
-          "aria-current": String(study.name === chosen.name && Boolean(study.overview) === Boolean(chosen.overview)),
-          onclick: () => {
-            location.hash = study.hash ?? encodeURIComponent(study.name);
-          },
+  const button = (study) =>
+    element(
+      "button",
+      {
+        "aria-current": String(study.name === chosen.name && Boolean(study.overview) === Boolean(chosen.overview)),
+        onclick: () => {
+          location.hash = study.hash ?? encodeURIComponent(study.name);
         },
-        study.name,
-        element("span", {}, String(study.runs.length)),
-      ),
+      },
+      study.name,
+      element("span", {}, String(study.runs.length)),
     );
-  list.querySelectorAll("button").forEach((button) => button.remove());
+  const found = [...all, ...data.studies].filter((study) => study.name.toLowerCase().includes(shown.toLowerCase()));
+  const buttons = found.filter((study) => !study.single).map(button);
+  const single = found.filter((study) => study.single).map(button);
+  if (single.length) buttons.push(element("h3", {}, "Single runs"), ...single);
+  list.querySelectorAll("button, h3").forEach((old) => old.remove());
   if (data.studies.length > 8 && !list.querySelector("input"))
     list.append(
       element("input", {
@@ -156,6 +157,7 @@ const render = (focus) => {
         tableSection(study, state, runs),
         detailSection(study, state),
         confusionSection(study, state, drawn),
+        valuesSection(study, state, drawn),
         gradientSection(study, state, drawn),
         study.boundary &&
           element(

@@ -8,7 +8,8 @@ const columnsOf = (study) => {
   const better = study.metrics[0];
   return [
     { name: "status", value: (run) => run.status },
-    ...study.varied.map((key) => ({ name: key, value: (run) => run.settings[key] ?? "", setting: true })),
+    { name: "run", value: (run) => run.place },
+    ...study.columns.map((key) => ({ name: key, value: (run) => run.settings[key] ?? "", setting: true })),
     ...metrics.map((key) => ({ name: words(key), value: (run) => run.figures[key], number: true })),
     study.runs.some((run) => run.selected) && {
       name: "chosen epoch",
@@ -17,10 +18,9 @@ const columnsOf = (study) => {
     },
     study.runs.some((run) => run.selected) &&
       better && { name: `${words(better)} at the chosen epoch`, value: (run) => run.selected?.[better], number: true },
-    { name: "epochs", value: (run) => run.figures.epochs ?? run.epoch, number: true },
+    { name: "epochs trained", value: (run) => run.figures.epochs ?? run.epoch, number: true },
     { name: "time", value: (run) => run.figures.training_seconds, number: true, shown: duration },
     { name: "parameters", value: (run) => run.figures.parameters, number: true },
-    { name: "run", value: (run) => run.time },
   ].filter(Boolean);
 };
 
@@ -46,14 +46,14 @@ const filtered = (study, state) =>
 const tableSection = (study, state, runs) => {
   const columns = columnsOf(study);
   const sorted = [...runs].sort((a, b) => {
-    const column = columns.find((each) => each.name === state.sort.name) ?? columns[columns.length - 1];
+    const column = columns.find((each) => each.name === state.sort.name) ?? columns[1];
     const order = compared(column.value(a), column.value(b));
     const missing = [a, b].some((run) => [undefined, null, ""].includes(column.value(run)));
     return state.sort.down && !missing ? -order : order;
   });
   const filters = [
     ["status", (run) => run.status],
-    ...study.varied.map((key) => [key, (run) => run.settings[key] ?? ""]),
+    ...study.columns.map((key) => [key, (run) => run.settings[key] ?? ""]),
   ].map(([key, value]) => {
     const values = [...new Set(study.runs.map(value))].filter((each) => each !== "").sort(compared);
     return (
@@ -86,11 +86,12 @@ const tableSection = (study, state, runs) => {
       ),
     ),
   );
+  const digits = new Map(columns.map((column) => [column, column.number && decimalsOf(study.runs.map(column.value))]));
   const body = sorted.map((run) => {
     const tick = element("input", {
       type: "checkbox",
       checked: !state.hidden.has(run.path),
-      "aria-label": `draw ${run.time}`,
+      "aria-label": `draw ${run.place}`,
       onclick: (event) => event.stopPropagation(),
       onchange: (event) => {
         state.hidden[event.target.checked ? "delete" : "add"](run.path);
@@ -123,7 +124,7 @@ const tableSection = (study, state, runs) => {
             : column.shown
               ? column.shown(value)
               : column.number
-                ? String(number(value))
+                ? String(number(value, digits.get(column)))
                 : String(value ?? "");
         return element("td", { class: column.number ? "number" : "" }, shown);
       }),
@@ -139,7 +140,9 @@ const tableSection = (study, state, runs) => {
     element(
       "h3",
       {},
-      runs.length === study.runs.length ? `${runs.length} runs` : `${runs.length} of ${study.runs.length} runs`,
+      runs.length === study.runs.length
+        ? `${runs.length} run${runs.length === 1 ? "" : "s"}`
+        : `${runs.length} of ${study.runs.length} runs`,
     ),
     element(
       "div",
