@@ -222,7 +222,7 @@ def _sentence(d: Difference, metric: str, estimates: Mapping[str, Estimate], *, 
         return f"{first} is better than {second}: {metric} differs by {size}, corrected p = {d.p_value:.2g}."
     more = "" if d.needed is None else max(0, d.needed - d.pairs)
     settle = (
-        f"about {more} more seeds would settle a difference of this size"
+        f"about {more} more {'seed' if more == 1 else 'seeds'} would settle a difference of this size"
         if more
         else "more than a thousand seeds would be needed to settle so small a difference"
         if d.needed is None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlexp.config.lazy import Image, matplotlib, mpl_figure, mpl_ticker
+from dlexp.report.confusion import confusion_matrix, shown_name
 from dlexp.runs.directory import (
     BOUNDARY,
     CONFUSION,
@@ -161,12 +162,6 @@ def colours_of(names: Sequence[str]) -> list[str]:
     return [own.get(name) or next(left) for name in names]
 
 
-def shown_name(name: str, most: int = 30) -> str:
-    """Return a name that a picture can show: matplotlib leaves out labels that begin with _, and cuts off long ones."""
-    text = name if len(name) <= most else f"{name[: most - most // 3]}…{name[1 - most // 3 :]}"
-    return f" {text}" if text.startswith("_") else text
-
-
 def is_steep(values: Iterable[float]) -> bool:
     """Return whether a linear axis hides most of the values: the largest is ten times the median, as a loss's first."""
     known = sorted(value for value in values if math.isfinite(value))
@@ -223,28 +218,6 @@ def whole_epochs(axes: Axes, epochs: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True, min_n_ticks=1))
     if len(set(epochs)) == 1:
         axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
-
-
-def confusion_matrix(names: list[str], counts: list[list[int]]) -> Figure:
-    """Return the confusion matrix with its counts, shaded by the share of the row (true class)."""
-    names = [shown_name(name, 24) for name in names]
-    size = max(3.5, 1.6 + 0.55 * len(names)) + 0.07 * max(0, max(map(len, names)) - 10)
-    figure = mpl_figure.Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.subplots()
-    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, row in enumerate(counts):
-        for j, count in enumerate(row):
-            axes.text(j, i, str(count), ha="center", va="center", color="white" if shares[i][j] > 0.5 else "black")
-    long = max(map(len, names)) > 3
-    axes.set_xticks(range(len(names)), names, rotation=45 if long else 0, ha="right" if long else "center")
-    axes.set_yticks(range(len(names)), names)
-    correct, total = sum(row[i] for i, row in enumerate(counts)), sum(map(sum, counts))
-    accuracy = f"accuracy {correct / max(1, total):.4g}"
-    axes.set(xlabel="predicted class", ylabel="true class", title=f"Test confusion matrix: {accuracy}")
-    axes.grid(visible=False)
-    figure.colorbar(image, label="share of the true class", shrink=0.8)
-    return figure
 
 
 def _read_trajectories(run: RunDirectory) -> dict[str, list[tuple[float, float]]]:

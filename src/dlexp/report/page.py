@@ -12,15 +12,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dlexp.compare import tables
 from dlexp.compare.comparison import Comparison
 from dlexp.compare.statistics import Estimate
 from dlexp.report.collect import MOST_POINTS, Facts, thinned
+from dlexp.report.confusion import most_confused
 from dlexp.report.studies import Study, best_first, by_strength, columns_of, settings
 from dlexp.runs.formatting import now
 
 MOST_IN_ALL = 60_000  # points of all runs' curves; a run keeps at least fifty
 MOST_WITH_IMAGES = 12  # the page has the wrong images of this many best runs of a study
+MOST_CLASSES = 40  # of a confusion matrix; of more, the page lists those that are most often confused
 CURVES = ("curves", "steps", "evaluations")
 INTERNAL = {*CURVES, "name", "keys", "record", "command", "memory"}  # facts that the page gets in another form
 
@@ -128,6 +132,9 @@ def _pairs(estimates: Mapping[str, Estimate]) -> list[tuple[str, dict[str, Any]]
 def _run(run: Facts, most: int, *, with_images: bool) -> dict[str, Any]:
     hidden = INTERNAL if with_images else INTERNAL | {"wrong"}
     shown = {key: value for key, value in run.items() if key not in hidden and value is not None}
+    if "confusion" in shown and len(shown["confusion"]["names"]) > MOST_CLASSES:
+        names, counts = shown.pop("confusion").values()
+        shown["confused"] = [[names[i], names[j], count] for i, j, count in most_confused(np.array(counts))]
     words = run.get("command")
     command = [str(word) for word in words][1:] if isinstance(words, list) else []
     typed = shlex.join(["dlexp", *command]) if command[:1] in (["train"], ["resume"]) else ""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dlexp.config.lazy import matplotlib, mpl_figure
 from dlexp.report import sweeps
 from dlexp.report.collect import Facts, read_columns
-from dlexp.report.figures import COLOURS, MARKERS, confusion_matrix, is_steep, logarithmic, shown_name, whole_epochs
+from dlexp.report.confusion import confusion_matrix, shown_name
+from dlexp.report.figures import COLOURS, MARKERS, is_steep, logarithmic, whole_epochs
 from dlexp.report.studies import Study, best_first, by_strength, measured, settings
 from dlexp.runs.directory import BOUNDARY, METRICS, RunDirectory
 from dlexp.runs.formatting import decimals_of, number

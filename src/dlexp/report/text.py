@@ -35,8 +35,11 @@ def result(run: RunDirectory) -> str:
     of_test |= content.get("test_values", {})  # of 0.1.0
     if len(classes) in (0, 2) and not by_sample:
         positive = {f"{key} of {name}": value for name in list(classes)[1:] for key, value in classes[name].items()}
+        positive = {key: int(value) if key.startswith("support ") else value for key, value in positive.items()}
         known = {key: value for key, value in (of_test | positive).items() if value is not None}
         lines += [table(["test, with classes weighing alike" if classes else "test", ""], known.items()), ""]
+    if below := below_constant(content):
+        lines += [below, ""]
     if selected := content["selected"]:
         lines.append(
             f"Best by {selected['by']}: epoch {selected['epoch']}, "
@@ -50,6 +53,26 @@ def result(run: RunDirectory) -> str:
     if rows := reported(run):
         lines += ["", table(["", "reported", "measured"], rows), ""]
     return "\n".join([*lines, str(run.path)])
+
+
+def below_constant(content: Mapping[str, Any]) -> str:
+    """Return a warning if a constant guess beats the model on test, from the content of result.json; else ''."""
+    r2 = content["final"]["test"].get("r2")
+    if r2 is not None and r2 < 0:
+        return f"Worse than a constant guess: R² is {number(r2)} on test, and 0 for the mean of its targets."
+    classes = content.get("test_classes", {}).get("per_class", {})
+    if not classes:
+        return ""
+    support = {name: round(scores["support"]) for name, scores in classes.items()}
+    right = round(sum(scores["recall"] * scores["support"] for scores in classes.values()))
+    usual = max(support, key=lambda name: support[name])
+    if right >= support[usual]:
+        return ""
+    total = sum(support.values())
+    return (
+        f"Worse than a constant guess: the model is right for {right} of {total} test samples, always {usual} "
+        f"would be for {support[usual]}."
+    )
 
 
 def reported(run: RunDirectory) -> list[tuple[str, Any, Any]]:

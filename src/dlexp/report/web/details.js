@@ -1,14 +1,32 @@
 // Confusion matrices and the difference of two, gradients over layers, and the details of one run.
 const runName = (study, run) => study.varied.map((key) => `${key} ${run.settings[key] ?? "–"}`).join(", ") || run.place;
 
-const confusionSection = (study, state, runs) => {
-  const known = study.runs.filter((run) => run.confusion);
-  if (!known.length) return null;
-  const best = [...known].sort(
+const bestRun = (study, runs) =>
+  [...runs].sort(
     (a, b) =>
       (higherIsBetter(study.metrics[0]) ? -1 : 1) *
       ((a.figures[study.metrics[0]] ?? 0) - (b.figures[study.metrics[0]] ?? 0)),
   )[0];
+
+// Of many classes, only those that are most often taken for others: a matrix would be too large to read.
+const confusedSection = (study, state) => {
+  const known = study.runs.filter((run) => run.confused);
+  if (!known.length) return null;
+  const one = known.find((run) => run.path === (state.one || state.run)) ?? bestRun(study, known);
+  const options = known.map((run) => [run.path, `${runName(study, run)} (${run.place})`]);
+  return element(
+    "section",
+    { id: "confused" },
+    element("h3", {}, "Most confused classes, test split"),
+    element("div", { class: "controls" }, select("Run", options, one.path, choose(state, "one"))),
+    element("div", { class: "scroll" }, tableOf(["true class", "taken for", "samples"], one.confused, 2)),
+  );
+};
+
+const confusionSection = (study, state, runs) => {
+  const known = study.runs.filter((run) => run.confusion);
+  if (!known.length) return null;
+  const best = bestRun(study, known);
   const one = known.find((run) => run.path === state.one) ?? known.find((run) => run.path === state.run) ?? best;
   const comparable = (run) => run !== one && run.confusion.names.join("\n") === one.confusion.names.join("\n");
   const other = known.find((run) => run.path === state.other && comparable(run));

@@ -157,6 +157,7 @@ const render = (focus) => {
         tableSection(study, state, runs),
         detailSection(study, state),
         confusionSection(study, state, drawn),
+        confusedSection(study, state),
         valuesSection(study, state, drawn),
         gradientSection(study, state, drawn),
         study.boundary &&
