@@ -142,3 +142,17 @@ def test_options_that_do_not_fit_together_are_named(overrides: list[str], messag
     with pytest.raises(UserError) as error:
         build(check(load_config(overrides)))
     assert message in str(error.value)
+
+
+def test_logits_that_sum_to_one_by_chance_are_no_probabilities() -> None:
+    inputs = ["dataset=inline", "dataset.inputs=[[0],[1]]", 'dataset.targets=["0","1"]', "model.hidden_sizes=[]"]
+    run = train(*inputs, "model.init={weight:{explicit:[[[0],[0]]]},bias:{explicit:[[0.5,0.5]]}}", "epochs=1")
+    assert run.read_json("result.json")["final"]["train"]["loss"] == pytest.approx(np.log(2), rel=1e-2)
+
+
+def test_a_stop_on_a_metric_that_is_never_defined_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A validation split of two samples lacks a class, so the area under the curve is undefined."""
+    split = ["dataset.validation_fraction=0.02", "dataset.stratified=false", "metrics=[roc_auc]"]
+    stopping = ["early_stopping.monitor=validation/roc_auc", "early_stopping.patience=3"]
+    assert main(["train", *split, *stopping, "epochs=9"]) == 0
+    assert "validation/roc_auc was undefined in every epoch" in capsys.readouterr().out

@@ -29,9 +29,14 @@ class Interval:
     def __call__(self, value: float) -> None:
         """Raise ValueError if the value lies outside."""
         if value < self.low or (self.without_low and value == self.low):
-            raise ValueError(f"must be {'above' if self.without_low else 'at least'} {self.low:g}")
+            raise ValueError(f"must be {'above' if self.without_low else 'at least'} {exact(self.low)}")
         if value > self.high or (self.without_high and value == self.high):
-            raise ValueError(f"must be {'below' if self.without_high else 'at most'} {self.high:g}")
+            raise ValueError(f"must be {'below' if self.without_high else 'at most'} {exact(self.high)}")
+
+
+def exact(number: float) -> str:
+    """Return a bound as a message shows it: a whole number with all its digits."""
+    return str(int(number)) if float(number).is_integer() else f"{number:g}"
 
 
 Count = Annotated[int, Interval(1, 2**63 - 1)]

@@ -46,6 +46,9 @@ def result(run: RunDirectory) -> str:
             + ", ".join(f"{key} {number(value)}" for key, value in selected.items() if key.startswith("test/"))
             + (f"; stopped early after epoch {content['epochs']}." if content["stopped_early"] else ".")
         )
+    elif content["stopped_early"]:
+        monitor = run.keys()["early_stopping.monitor"]
+        lines.append(f"Stopped early after epoch {content['epochs']}: {monitor} was undefined in every epoch.")
     lines.append(
         f"{content['epochs']} epochs, {content['steps']} steps in {content['training_seconds']:.2f} s of training, "
         f"{content['parameters']:,} parameters, {content['peak_memory_bytes'] / 2**20:.0f} MiB at most."

@@ -137,6 +137,8 @@ def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
             f"{f'loss={loss} needs one' if job.loss.one_node else there_are}. {way_out}."
         )
     kind = _kind(job.model, outputs)
+    if kind not in (*job.loss.accepts, _kind(job.model, _with_other_weights(job, samples))):
+        kind = "logits"  # that sum to one by chance
     if source.class_names and kind not in job.loss.accepts:
         way_out = {
             "probabilities": "drop the softmax or sigmoid at the end of the model: the losses apply it",
@@ -144,6 +146,17 @@ def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
             "logits": "end the model in log_softmax, or take loss=cross_entropy",
         }[kind]
         raise UserError(f"The model gives {kind.replace('_', '-')}, which loss={loss} does not take: {way_out}.")
+
+
+def _with_other_weights(job: Job, samples: int) -> torch.Tensor:
+    """Return the outputs for the same samples of a copy of the model with noise in its parameters."""
+    inputs, _ = next(iter(job.batches.serve("train", samples)))
+    model = copy.deepcopy(job.model).eval()
+    with torch.random.fork_rng([job.device] if job.device.type == "cuda" else []), torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.rand_like(parameter))
+        outputs: torch.Tensor = model(inputs)
+    return outputs
 
 
 def _check_loss(job: Job, outputs: torch.Tensor, targets: torch.Tensor) -> None:
