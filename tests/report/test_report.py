@@ -167,7 +167,7 @@ def test_runs_that_nothing_joins_are_single() -> None:
     assert {"batch_size", "optimizer"} <= {*found[1].columns} and "optimizer.lr" not in found[1].columns
     write(runs, REPORT)
     rows = list(csv.DictReader((REPORT / "summary.csv").read_text().splitlines()))
-    assert {row["batch_size"] for row in rows if row["study"] == "iris_mlp"} == {"64"}, "no cell with a value is blank"
+    assert {row["batch_size"] for row in rows if row["study"] == "iris_mlp"} == {"16"}, "no cell with a value is blank"
     header = (REPORT / "summary.csv").read_text().splitlines()[0].split(",")
     assert len(set(header)) == len(header) and str(jobs[0].path) in (REPORT / "report.md").read_text()
 

@@ -85,8 +85,15 @@ def setting(record: Record, keys: Sequence[str]) -> Setting:
 
 
 def units(metric: str, keys: Iterable[str]) -> list[str]:
-    """Return those of the keys of which each value gives the metric another unit: a loss has that of its function."""
-    return [key for key in keys if metric.endswith("/loss") and key.partition(".")[0] == "loss"]
+    """Return those of the keys of which each value gives the metric another unit.
+
+    A loss has the unit of its function, and of the targets if these are normalized.
+    """
+    return [
+        key
+        for key in keys
+        if metric.endswith("/loss") and (key.partition(".")[0] == "loss" or key == "dataset.target_normalization")
+    ]
 
 
 def nuisances(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:
