@@ -1,6 +1,7 @@
 """`dlexp compare`: its statistics, its sentences and its formats."""
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -253,6 +254,40 @@ def test_one_seed_supports_no_conclusion() -> None:
     factor({"relu": 0.1, "tanh": 0.0}, seeds=1)
     (effect,) = compare("model.activation").effects
     assert "supports no conclusion" in effect.sentences[0]
+
+
+def test_two_common_seeds_have_an_interval_and_one_is_no_test() -> None:
+    """A pair with one common seed supports nothing, and counts for nothing in Holm's correction."""
+    factor({"relu": 0.1, "tanh": 0.0}, seeds=3)
+    fake("study", 0.5, seed=0, model__activation="elu")
+    (effect,) = compare("model.activation").effects
+    found = {(each.one, each.other): each for each in effect.differences}
+    both = found["relu", "tanh"]
+    shown = [record(run) for run in find_runs(Path("outputs"))]
+    values = {(each.keys["model.activation"], each.keys["seed"]): each.figures["test/accuracy"] for each in shown}
+    by_seed = [values["relu", seed] - values["tanh", seed] for seed in range(3)]
+    assert both.p_value == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
+    assert found["relu", "elu"].pairs == 1 and found["relu", "elu"].p_value is None
+    assert not found["relu", "elu"].claimed
+    factor({"selu": 0.2, "gelu": 0.0}, seeds=2)
+    (effect,) = compare("model.activation").effects
+    two = next(each for each in effect.differences if {each.one, each.other} == {"selu", "gelu"})
+    assert two.pairs == 2 and two.low is not None
+
+
+def test_a_difference_is_claimed_only_with_an_interval_and_a_p_value() -> None:
+    whole = comparison.Difference("a", "b", 5, 0.5, low=0.1, high=0.9, p_value=0.01)
+    assert whole.claimed
+    for part in ({"p_value": None}, {"p_value": 0.06}, {"low": -0.1}, {"low": None, "high": None}):
+        assert dataclasses.replace(whole, **part).claimed is False  # type: ignore[arg-type]
+
+
+def test_settings_without_a_common_seed_are_not_said_to_differ_otherwise() -> None:
+    for seed in range(3):
+        fake("study", 0.9, seed=seed)
+        fake("study", 0.8, seed=seed + 10, model__activation="tanh")
+    (effect,) = compare("model.activation").effects
+    assert not any("never the same" in each for each in effect.confounders)
 
 
 def test_two_factors_have_main_effects_and_a_best_combination() -> None:

@@ -102,3 +102,25 @@ def test_the_best_of_k_classes_is_the_prediction() -> None:
         assert top[3](outputs, targets) == 1.0
     assert top[2](outputs, torch.tensor([1, 1, 2])) == 1.0
     assert top[2](outputs, torch.tensor([2, 2, 0])) == 0.0
+
+
+@pytest.mark.parametrize("name", METRICS.builders)
+def test_the_direction_of_a_metric_is_that_of_better_predictions(name: str) -> None:
+    metric = METRICS.builders[name]()
+    if metric.needs in ("values", "pairs"):
+        targets = torch.tensor([[1.0], [1.0], [2.0], [2.0]])
+        good, bad = metric(targets, targets), metric(torch.tensor([[0.0], [9.0], [5.0], [1.0]]), targets)
+    else:
+        targets, right = torch.arange(6), 9 * torch.eye(6)
+        good, bad = metric(right, targets), metric(right.roll(1, 0) - right, targets)
+    assert good != bad and metric.higher_is_better == (good > bad)
+
+
+def test_a_value_that_never_varies_has_no_r2() -> None:
+    targets = torch.tensor([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]])
+    assert math.isnan(METRICS.builders["r2"]()(targets, targets))
+
+
+def test_the_distance_of_pairs_is_euclidean() -> None:
+    pairs = torch.tensor([[0.0, 0.0], [3.0, 4.0], [1.0, 1.0], [1.0, 2.0]])
+    assert METRICS.builders["distance"]()(pairs, torch.zeros(4)) == 3.0  # of 5 and 1
