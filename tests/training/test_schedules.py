@@ -1,5 +1,6 @@
 """Learning rates: what is written is what was used, and each schedule does what its formula says."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -96,6 +97,13 @@ def test_one_cycle_is_pytorch_s_with_the_optimizer_s_peak(cycle_momentum: bool) 
         assert all(ours.param_groups[0][key] == theirs.param_groups[0][key] for key in ("lr", "momentum"))
         momenta.add(ours.param_groups[0]["momentum"])
     assert (momenta == {0.7}) is not cycle_momentum
+
+
+@pytest.mark.parametrize(("share", "fits"), [(0.1, False), (0.15, True), (0.2, True), (0.0, True)])
+def test_a_rise_of_one_step_is_refused(share: float, fits: bool) -> None:
+    """PyTorch's class would divide by the steps of the rise minus one."""
+    with contextlib.nullcontext() if fits else pytest.raises(UserError, match="no step to rise in"):
+        schedulers.one_cycle(pct_start=share, optimizer=sgd(), epochs=5, steps_per_epoch=2)
 
 
 @pytest.mark.parametrize(
