@@ -137,9 +137,16 @@ def test_the_common_keys_of_datasets_are_written_once() -> None:
 
 def test_a_dataset_of_the_user_has_the_common_keys(tmp_path: Path) -> None:
     (tmp_path / "conf" / "dataset").mkdir(parents=True)
-    (tmp_path / "conf" / "dataset" / "mine.yaml").write_text("name: iris\ntest_to_train_ratio: 0.5\n")
+    (tmp_path / "conf" / "dataset" / "mine.yaml").write_text(
+        "name: iris\ntest_to_train_ratio: 0.5\nnormalization: unit\n"
+    )
     dataset = compose(["dataset=mine", "dataset.validation_fraction=0.1"])["dataset"]
-    assert dataset == compose(["dataset.test_to_train_ratio=0.5", "dataset.validation_fraction=0.1"])["dataset"]
+    assert (
+        dataset
+        == compose(
+            ["dataset.test_to_train_ratio=0.5", "dataset.normalization=unit", "dataset.validation_fraction=0.1"]
+        )["dataset"]
+    )
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

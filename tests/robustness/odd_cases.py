@@ -204,16 +204,16 @@ def options() -> Iterator[Case]:
 
 def training() -> Iterator[Case]:
     """What goes wrong in the course of a run, in a user's loss or model; every one has a validation split."""
-    split = ["dataset.validation_fraction=0.2", "epochs=4", "checkpoint.every_epochs=1"]
+    split = ["dataset.validation_fraction=0.2", "epochs=4", "checkpoint.every_epochs=1", "batch_size=64"]
     adam, sgd = [*split, "optimizer=adam"], [*split, "optimizer=sgd"]
     loss = ["imports=[odd]", "loss=odd"]
     for value in ("nan", "inf", "-inf"):
-        # Four calls an epoch (two steps, validation, test), and three at the end of all.
-        yield [*adam, *loss, f"loss.formula='value * (1 if call > 6 or not evaluating else {value})'"], HANDLED, ""
-        yield [*adam, *loss, f"loss.formula='value * ({value} if call > 16 else 1)'"], DIVERGED, "/loss"
+        # One call before all, four an epoch (two steps, validation, test), and three at the end of all.
+        yield [*adam, *loss, f"loss.formula='value * (1 if call > 7 or not evaluating else {value})'"], HANDLED, ""
+        yield [*adam, *loss, f"loss.formula='value * ({value} if call > 17 else 1)'"], DIVERGED, "/loss"
         yield [*adam, *loss, f"loss.formula='value * ({value} if evaluating else 1)'"], DIVERGED, "/loss"
-        yield [*adam, *loss, f"loss.formula='value * ({value} if call == 1 else 1)'"], DIVERGED, "epoch 1, step 1"
-        yield [*adam, *loss, f"loss.formula='value * ({value} if call == 14 else 1)'"], DIVERGED, "epoch 4, step 8"
+        yield [*adam, *loss, f"loss.formula='value * ({value} if call == 2 else 1)'"], DIVERGED, "epoch 1, step 1"
+        yield [*adam, *loss, f"loss.formula='value * ({value} if call == 15 else 1)'"], DIVERGED, "epoch 4, step 8"
     for way in (adam, sgd):
         yield [*way, *loss, "loss.formula='value + (z - z.detach()).abs().sqrt().sum()'"], DIVERGED, ""
         yield [*way, *loss, "loss.formula='value + (z - z.detach()).sum() * 1e30'"], DIVERGED, ""

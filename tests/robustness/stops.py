@@ -47,6 +47,7 @@ NOT_NOTICED = {  # and why
     "random.cuda": "this trains on the CPU",
     "progress.epoch_seconds": "tells time",
     "progress.training_seconds": "tells time",
+    "progress.lr": "the next step tells its own; only an epoch whose last step is made needs it",
     "format, left out": "whoever saves adds it",
     # These two guard against changes by others; checkpoints of older versions have neither.
     "digests, left out": "",

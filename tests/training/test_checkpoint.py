@@ -119,7 +119,7 @@ def test_a_directory_that_cannot_be_written_gives_one_message(capsys: pytest.Cap
 )
 def test_values_that_are_not_finite_are_never_saved(overrides: list[str], named: str) -> None:
     with pytest.raises(JobError, match=rf"{named} is not a finite number, after step 2"):
-        train(*overrides, "checkpoint.every_epochs=1", "dataset.validation_fraction=0.2")
+        train(*overrides, "checkpoint.every_epochs=1", "dataset.validation_fraction=0.2", "batch_size=64")
     assert not list(only_run().path.rglob("*.pt"))
 
 
@@ -153,7 +153,7 @@ def test_a_saved_run_whose_checkpoints_are_gone_is_not_started_again(capsys: pyt
 
 
 def test_an_edited_config_is_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:
-    run = train("stop_at=1")
+    run = train("stop_at=1", "batch_size=64")
     config = run.path / "config.yaml"
     config.write_text(config.read_text().replace("batch_size: 64", "batch_size: 32"))
     assert main(["resume", str(run.path)]) == 2

@@ -104,7 +104,7 @@ def test_the_most_confidently_wrong_images_keep_their_pixels() -> None:
 
 
 def test_a_run_directory_has_all_files_and_strict_json() -> None:
-    assert main(["train", "epochs=4", "log_every_n_steps=1", "log_gradients=true"]) == 0
+    assert main(["train", "epochs=4", "batch_size=64", "log_every_n_steps=1", "log_gradients=true"]) == 0
     (path,) = Path("outputs/iris_mlp").iterdir()
     names = {file.name for file in path.iterdir()} - {"lock"}
     tables = {"metrics.csv", "steps.csv", "gradients.csv", "confusion_matrix.csv", "predictions.csv"}
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(monkeypatch:
 
     monkeypatch.setattr(F, "cross_entropy", sometimes_nan)
     with pytest.raises(JobError, match="epoch 4, step 7"):
-        train("epochs=20", "checkpoint.every_epochs=1")
+        train("epochs=20", "batch_size=64", "checkpoint.every_epochs=1")
     (path,) = Path("outputs/iris_mlp").iterdir()
     run = load_run(str(path))
     assert run.status["status"] == "failed" and "epoch 4, step 7" in run.status["error"]
@@ -205,7 +205,7 @@ def test_early_stopping_monitors_validation_and_keeps_the_best() -> None:
 
 
 def test_checkpoints_come_by_epochs_and_two_are_kept() -> None:
-    run = train("epochs=7", "checkpoint.every_epochs=2", "checkpoint.every_seconds=null")
+    run = train("epochs=7", "batch_size=64", "checkpoint.every_epochs=2", "checkpoint.every_seconds=null")
     assert [file.name for file in run.checkpoints()] == ["step_000000014.pt", "step_000000012.pt"]
 
 

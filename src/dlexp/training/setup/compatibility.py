@@ -56,7 +56,8 @@ def check_fit(job: Job) -> None:
             "and the size of the inputs (dataset.normalization)."
         )
     _check_outputs(job, outputs, len(inputs))
-    _check_loss(job, outputs, targets)
+    with torch.random.fork_rng(devices):
+        _check_loss(job, outputs, targets)
     if by_hand:
         if job.penalty is not None or job.config.precision == "bfloat16":
             raise UserError("model.backward=manual takes neither a regularizer nor precision=bfloat16.")
