@@ -108,3 +108,18 @@ def test_no_step_uses_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_or_loss_without_a_gradient_by_hand_is_refused(overrides: list[str]) -> None:
     with pytest.raises(UserError, match=r"by hand|model\.backward=manual"):
         build(check(load_config(["model.backward=manual", *overrides])))
+
+
+@pytest.mark.parametrize("loss", LOSS_OPTIONS, ids=str)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3, 1e6])
+def test_losses_by_hand_equal_their_functions_on_logits_of_any_size(loss: dict[str, object], scale: float) -> None:
+    """An exponential of 1000 is infinite, and that of every shifted logit must not be 0."""
+    function = LOSSES.build(LOSSES.bind(Component.of(loss, "loss")))
+    outputs = torch.tensor([[1.0, -1.0, 0.5], [-1.0, 1.0, 0.0], [0.9, 1.0, 1.0]], dtype=torch.float64) * scale
+    outputs = (outputs[:, :1] if function.one_node else outputs).requires_grad_()
+    targets = torch.tensor([0, 0, 1])
+    value = function.function(outputs, targets)
+    value.backward()
+    by_hand, gradient = function.by_hand(outputs.detach(), targets)
+    torch.testing.assert_close(by_hand, value.detach(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(gradient, outputs.grad, rtol=1e-9, atol=1e-12)
