@@ -61,18 +61,19 @@ def test_a_crop_of_the_whole_changes_nothing_and_others_stay_inside() -> None:
     assert result.min() >= 1 and result.max() <= 48 and not torch.allclose(result, IMAGES)
 
 
-def test_the_area_of_a_crop_is_uniform() -> None:
+@pytest.mark.parametrize(("options", "smallest"), [({"smallest": 0.3}, 0.3), ({}, 0.5)])
+def test_the_area_of_a_crop_is_uniform(options: dict[str, float], smallest: float) -> None:
     """Two ramps across an image show the part that was cut out: between the middles of its outer pixels."""
     ramp = torch.linspace(-1, 1, 65, dtype=torch.float64)
     images = torch.stack([ramp.expand(65, 65), ramp[:, None].expand(65, 65)]).expand(1000, 2, 65, 65)
     torch.manual_seed(0)
-    result = AUGMENTATIONS.build(AUGMENTATIONS.bind_choice({"random_resized_crop": {"smallest": 0.3}}))(images)
+    result = AUGMENTATIONS.build(AUGMENTATIONS.bind_choice({"random_resized_crop": options}))(images)
     middle = slice(16, 49)  # away from the borders, which repeat the outermost pixels
     width = result[:, 0, 32, middle].diff().mean(1) / ramp.diff()[0]
     height = result[:, 1, middle, 32].diff().mean(1) / ramp.diff()[0]
     assert result.dtype == torch.float64
     assert max(width.max(), height.max()) <= 1 + 1e-6
-    assert scipy.stats.kstest((width * height).numpy(), "uniform", (0.3, 0.7)).pvalue > 0.01
+    assert scipy.stats.kstest((width * height).numpy(), "uniform", (smallest, 1 - smallest)).pvalue > 0.01
     assert (width / height).min() >= 1 / 1.33 - 1e-6 and (width / height).max() <= 1.33 + 1e-6
 
 
@@ -87,6 +88,8 @@ def test_cutout_blacks_out_one_square() -> None:
     black = changed({"cutout": 2}) == 0
     assert torch.equal(black[:, 0], black[:, 1])
     assert set(black[:, 0].sum((1, 2)).tolist()) == {1, 2, 4}  # in a corner, at an edge, inside
+    rows = {tuple(row) for row in black[:, 0].any(2).tolist()}
+    assert rows == {tuple(row in (pixel - 1, pixel) for row in range(4)) for pixel in range(4)}  # around each pixel
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS.builders)

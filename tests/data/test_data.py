@@ -9,6 +9,7 @@ import pickle
 import re
 import shutil
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,13 @@ def test_subsets_have_the_sizes_asked_for() -> None:
 
 @pytest.mark.parametrize(("size", "least"), [(124, 41), (123, 41), (122, 40), (3, 1)])
 def test_a_subset_may_leave_out_fewer_samples_than_there_are_classes(size: int, least: int) -> None:
-    counts = np.bincount(prepared("dataset=iris", f"dataset.train_size={size}").splits["train"].targets)
+    chosen, whole = (prepared("dataset=iris", *o).splits["train"] for o in ([f"dataset.train_size={size}"], []))
+    rows, every = (Counter(map(bytes, samples.inputs)) for samples in (chosen, whole))
+    assert rows <= every, "a sample is in it twice"
+    counts = np.bincount(chosen.targets)
     assert counts.sum() == size and counts.min() == least and counts.max() - counts.min() <= 1
-    chosen = ["dataset=iris", f"dataset.train_size={size}", "dataset.split_seed=1"]
-    assert prepared(*chosen).split_sha256 == prepared(*chosen).split_sha256
+    seeded = ["dataset=iris", f"dataset.train_size={size}", "dataset.split_seed=1"]
+    assert prepared(*seeded).split_sha256 == prepared(*seeded).split_sha256
 
 
 def test_one_class_is_refused() -> None:

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dlexp.config.config import load_config
+from dlexp.errors import UserError
 from dlexp.models.convolutions import LowRankConv2d, SeparableConv2d
 from dlexp.models.units import IsZero, Maxout, Step
 from dlexp.training.build import build_model, check
@@ -87,3 +88,18 @@ def test_explicit_weights_are_set() -> None:
         if isinstance(m, nn.Linear)
     )
     assert layer.weight.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]] and layer.bias.tolist() == [2, 2, 2]
+
+
+def test_the_defaults_of_constant_and_normal_are_those_of_their_docstrings() -> None:
+    for layer in linear_layers("model.init={weight: normal, bias: constant}"):
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.1) and not layer.bias.any()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_explicit_values_of_more_layers_than_there_are_are_refused(layers: int) -> None:
+    config = check(load_config(["model.hidden_sizes=[]", f"model.init={{bias: {{explicit: {[[1, 2, 3]] * layers}}}}}"]))
+    if layers == 1:
+        build_model(config)
+        return
+    with pytest.raises(UserError, match="explicit values for 2 layers; there are 1"):
+        build_model(config)
