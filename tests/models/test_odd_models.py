@@ -128,7 +128,8 @@ def test_outputs_that_no_loss_takes_are_refused(name: str, message: str) -> None
 
 
 def test_a_penalty_is_of_weights_but_not_of_norms() -> None:
-    layers = "[{linear: 6}, {unflatten: [1, [2, 3]]}, layer_norm, flatten, {unflatten: [1, [2, 3]]}, "
+    pairs = "{unflatten: {dim: 1, unflattened_size: [2, 3]}}"
+    layers = f"[{{linear: 6}}, {pairs}, layer_norm, flatten, {pairs}, "
     layers += "{conv1d: {out_channels: 2, kernel_size: 2}}, flatten, output]"
     options = ["model=layers", f"model.layers={layers}", "epochs=0", "regularizer=l2", "regularizer.strength=0.5"]
     config = check(load_config(options))
