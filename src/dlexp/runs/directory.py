@@ -231,9 +231,8 @@ def find_runs(*roots: Path) -> list[RunDirectory]:
     It follows links to runs and studies, and returns a run once, by a path without links if there is one.
     """
     found: dict[str, Path] = {}  # by real path
-    waiting: deque[tuple[str, int | None]] = deque(
-        (str(root), None) for root in roots
-    )  # folders, and how deep to search below a link
+    # Folders, and how deep to search if they lie below a link.
+    waiting: deque[tuple[str, int | None]] = deque((str(root), None) for root in roots)
     while waiting:
         folder, levels = waiting.popleft()
         try:

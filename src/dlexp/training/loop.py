@@ -59,7 +59,8 @@ def train(
     train_size, steps_per_epoch = batches.size("train"), job.steps_per_epoch
     last_epoch, in_own_order = min(config.epochs, config.stop_at or config.epochs), steps_per_epoch == 1
     in_own_order = in_own_order or not config.shuffle
-    stop, watching = StopRequest(), diagnostics.build(config, import_modules(config.imports))
+    imports = import_modules(config.imports)
+    stop, watching = StopRequest(), diagnostics.build(config, imports)
 
     with (
         stop,  # from here on a signal is a request
@@ -69,7 +70,7 @@ def train(
     ):
         progress, totals = session.progress, session.totals
         watch = LossWatch(session)
-        for warning in [*ineffective(config, import_modules(config.imports)), *session.warnings]:
+        for warning in [*ineffective(config, imports), *session.warnings]:
             display.warn(warning)
         if progress.step == 0:
             run.write_json("environment.json", provenance)

@@ -138,9 +138,11 @@ def _check_outputs(job: Job, outputs: torch.Tensor, samples: int) -> None:
             f"{f'loss={loss} needs one' if job.loss.one_node else there_are}. {way_out}."
         )
     kind = _kind(job.model, outputs)
-    if kind not in (*job.loss.accepts, _kind(job.model, _with_other_weights(job, samples))):
+    if not source.class_names or kind in job.loss.accepts:
+        return
+    if kind != _kind(job.model, _with_other_weights(job, samples)):
         kind = "logits"  # that sum to one by chance
-    if source.class_names and kind not in job.loss.accepts:
+    if kind not in job.loss.accepts:
         way_out = {
             "probabilities": "drop the softmax or sigmoid at the end of the model: the losses apply it",
             "log_probabilities": "take loss=nll, or drop log_softmax from the end of the model",
