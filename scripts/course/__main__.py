@@ -58,7 +58,7 @@ def _row(directory: RunDirectory) -> dict[str, object] | None:
     result = directory.read_json("result.json")
     row: dict[str, object] = {"experiment": name, "setting": "", "seed": 0, "reduced": ""}
     if "sides" in result:
-        exact = [side["difference"] for side in result["sides"] if side["tolerance"] is not None]
+        exact = [side["difference"] for side in result["sides"] if side["relation"] == "="]
         return row | {"measure": f"largest difference of {len(exact)} statements", "test": max(exact)}
     jobs = expand([f"experiment={name}"])
     keys = list(grid([f"experiment={name}"])) if len(jobs) > 1 else []

@@ -15,6 +15,7 @@ from dlexp.config.composition import options
 from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.demonstrations.sides import Demonstration, Sides
 from dlexp.errors import JobError, UserError
+from dlexp.report import collect, figures, text
 
 NAMES = [name for name in DEMONSTRATIONS.builders if name != "none"]
 SEEDED = [name for name in NAMES if "seed" in yaml.safe_load(options("demonstration")[name].read_text())]
@@ -29,17 +30,17 @@ def demonstration(**options: object) -> Demonstration:
 @pytest.mark.parametrize("name", NAMES)
 def test_both_sides_of_every_statement_are_equal(name: str) -> None:
     sides = demonstration(name=name).sides
-    assert any(pair.tolerance is not None for pair in sides)
+    assert any(pair.relation != "≈" for pair in sides)
     for pair in sides:
         left, right = pair.numbers()
         assert np.isfinite(left).all() and np.isfinite(right).all()
-        assert pair.tolerance is None or pair.difference <= pair.tolerance, pair.statement
+        assert pair.holds, pair.statement
 
 
 @pytest.mark.parametrize("name", SEEDED)
 def test_the_sides_are_equal_for_other_numbers_too(name: str) -> None:
     first, other = demonstration(name=name).sides, demonstration(name=name, seed=7).sides
-    assert all(pair.tolerance is None or pair.difference <= pair.tolerance for pair in other)
+    assert all(pair.holds for pair in other)
     assert any((a.numbers()[0] != b.numbers()[0]).any() for a, b in zip(first, other, strict=True)), (
         "no new numbers were drawn"
     )
@@ -64,10 +65,10 @@ def test_the_command_prints_both_sides_and_leaves_a_run(capsys: pytest.CaptureFi
     assert main(["train", "--config", str(run.path / "config.yaml")]) == 0
 
 
-def test_trajectories_are_drawn() -> None:
+def test_a_figure_is_drawn() -> None:
     run = dlexp.train(["experiment=dl_hw3/ex13_early_stopping_is_l2"])
-    assert (run.path / "trajectories.png").read_bytes().startswith(b"\x89PNG")
-    with (run.path / "trajectories.csv").open() as file:
+    assert (run.path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    with (run.path / "figure.csv").open() as file:
         curves = [row["curve"] for row in csv.DictReader(file)]
     assert curves.count("gradient descent, a point a step") == 31
 
@@ -83,15 +84,25 @@ def test_descent_is_near_weight_decay_as_the_book_states() -> None:
 
 def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "half_proofs.py").write_text(
-        "from dlexp.demonstrations.sides import Demonstration, Sides\n"
-        "def half_is_third(n: int = 1): return Demonstration([Sides('1/2 = 1/3', n / 2, n / 3)])\n"
+        "from dlexp.demonstrations.sides import Demonstration, Panel, Sides, Table\n"
+        "def half_is_third(n: int = 1):\n"
+        "    sides = [Sides('1/2 = 1/3', n / 2, n / 3), Sides('1/2 < 1/3', n / 2, n / 3, relation='<')]\n"
+        "    table, panel = Table(['part', 'value'], [['half', 0.5]]), Panel({'x': [(1, 1), (10, 3)]}, 'n', 'm', 'x')\n"
+        "    return Demonstration(sides, {'Parts': table}, {'Lines': panel}, ['Both are parts.'])\n"
     )
     (tmp_path / "conf" / "demonstration").mkdir(parents=True)
     (tmp_path / "conf" / "demonstration" / "mine.yaml").write_text("name: half_is_third\nn: 1\n")
     assert main(["train", "imports=[half_proofs]", "demonstration=mine"]) == JobError.exit_code
     error = capsys.readouterr().err
-    assert "1/2 = 1/3: the sides differ by 0.17" in error and "1 of 1 statements do not hold" in error
-    assert only_run().status()["status"] == "failed"
+    assert "1/2 = 1/3: the sides differ by 0.17" in error and "2 of 2 statements do not hold" in error
+    assert "1/2 < 1/3: it does not hold" in error
+    run = only_run()
+    assert run.status()["status"] == "failed"
+    figures.draw(run)
+    facts = collect.read(run)
+    assert facts["findings"] == ["Both are parts."] and facts["figure"]
+    printed = text.demonstration(run)
+    assert printed.startswith("Parts\n\npart   value\nhalf  0.5000\n") and "Both are parts." in printed
 
 
 @pytest.mark.parametrize(

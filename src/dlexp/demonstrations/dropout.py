@@ -26,6 +26,6 @@ def dropout_ensemble(inputs: Annotated[int, Interval(1, 12)] = 10, classes: Coun
                 geometric / geometric.sum(),
                 halved,
             ),
-            Sides("the arithmetic mean is near it, not equal", arithmetic, halved, tolerance=None),
+            Sides("the arithmetic mean is near it, not equal", arithmetic, halved, relation="≈"),
         ]
     )

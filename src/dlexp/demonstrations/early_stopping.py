@@ -6,7 +6,7 @@ import numpy as np
 
 from dlexp.config.lazy import scipy_optimize
 from dlexp.config.schema import Count, Positive
-from dlexp.demonstrations.sides import Demonstration, Sides
+from dlexp.demonstrations.sides import Demonstration, Panel, Sides
 from dlexp.errors import UserError
 
 
@@ -51,14 +51,21 @@ def early_stopping_is_l2(
                 stopped,
                 q @ (values / (values + alphas) * (q.T @ best)),
             ),
-            Sides(f"these α are near 1 / (τ ε) = {alpha:.3g}", alphas, np.full(2, alpha), tolerance=None),
-            Sides("w after τ steps is near weight decay 1 / (τ ε)", stopped, decayed(alpha), tolerance=None),
-            Sides("the one α that comes nearest is near 1 / (τ ε)", fitted, alpha, tolerance=None),
-            Sides("w after τ steps is near weight decay with it", stopped, decayed(fitted), tolerance=None),
+            Sides(f"these α are near 1 / (τ ε) = {alpha:.3g}", alphas, np.full(2, alpha), relation="≈"),
+            Sides("w after τ steps is near weight decay 1 / (τ ε)", stopped, decayed(alpha), relation="≈"),
+            Sides("the one α that comes nearest is near 1 / (τ ε)", fitted, alpha, relation="≈"),
+            Sides("w after τ steps is near weight decay with it", stopped, decayed(fitted), relation="≈"),
         ],
-        curves={
-            "gradient descent, a point a step": np.array(path),
-            "weight decay, down to the nearest α": np.array([decayed(strength) for strength in strengths]),
-            "w*": best[None],
+        panels={
+            "Weights on the way": Panel(
+                {
+                    "gradient descent, a point a step": np.array(path),
+                    "weight decay, down to the nearest α": np.array([decayed(strength) for strength in strengths]),
+                    "w*": best[None],
+                },
+                x="w₁",
+                y="w₂",
+                equal=True,
+            )
         },
     )

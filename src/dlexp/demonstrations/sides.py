@@ -1,8 +1,8 @@
-"""The results of a demonstration: the two sides of each statement, and curves to draw."""
+"""The results of a demonstration: the two sides of each statement, tables, panels of a figure, and sentences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -21,13 +21,15 @@ LayerSizes = Annotated[tuple[Count, ...], _two_or_more]
 class Sides:
     """A statement and its two sides: arrays, tensors or numbers of equal shape.
 
-    `tolerance` is the largest difference that rounding explains; None if the statement calls the sides near, not equal.
+    `relation` says how the sides compare: equal up to `tolerance`, which rounding explains; near, which is shown and
+    not checked; or every number of the left below that of the right.
     """
 
     statement: str
     left: Any
     right: Any
-    tolerance: float | None = 1e-10
+    tolerance: float = 1e-10
+    relation: Literal["=", "≈", "<"] = "="
 
     def numbers(self) -> tuple[np.ndarray, np.ndarray]:
         """Both sides, float64 and flat."""
@@ -41,10 +43,50 @@ class Sides:
         left, right = self.numbers()
         return float(np.abs(left - right).max())
 
+    @property
+    def holds(self) -> bool:
+        """Whether the sides compare as `relation` says; False if a number is NaN."""
+        left, right = self.numbers()
+        match self.relation:
+            case "=":
+                return self.difference <= self.tolerance
+            case "<":
+                return bool((left < right).all())
+            case "≈":
+                return bool(np.isfinite([left, right]).all())
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns, and rows of words and numbers."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves in one pair of axes: `curves` maps names to points (n, 2); a curve of one point is a marker.
+
+    `log` names the axes with a logarithmic scale; `equal` gives both axes the same unit, as in a plane.
+    """
+
+    curves: Mapping[str, Any]
+    x: str
+    y: str
+    log: Literal["", "x", "y", "xy"] = ""
+    equal: bool = False
+
 
 @dataclass(frozen=True)
 class Demonstration:
-    """The sides of each statement; `curves` maps names to points (n, 2) in the plane."""
+    """What a demonstration shows.
+
+    `sides` are the statements that it checks; `tables` and `panels` map titles to tables and to the panels of one
+    figure; `findings` say in sentences what to see in them.
+    """
 
     sides: Sequence[Sides]
-    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    panels: Mapping[str, Panel] = field(default_factory=dict)
+    findings: Sequence[str] = ()

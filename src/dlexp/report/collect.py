@@ -30,12 +30,12 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 4  # of the cache's format, and of the pictures
+VERSION = 5  # of the cache's format, and of the pictures
 MOST_POINTS = 300  # of a curve: a screen shows no more
 MOST_PAIRS = 500  # of true and predicted values
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),
-    *(GRADIENTS, BOUNDARY, POINTS, PREDICTIONS, WRONG, WRONG_IMAGES),
+    *(GRADIENTS, BOUNDARY, POINTS, PREDICTIONS, WRONG, WRONG_IMAGES, "figure.png"),
 )
 DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError)
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
@@ -88,7 +88,9 @@ def _read(run: RunDirectory, facts: Facts) -> Facts:
     facts |= {"status": status["status"], "epoch": status["epoch"], "keys": run.keys()}
     facts |= {"error": str(status.get("error", "")), "name": str(facts["keys"].get("name", facts["name"]))}
     if run.demonstration:
-        return facts | {"sides": run.read_json("result.json")["sides"]}
+        content = run.read_json("result.json")
+        facts |= {key: content.get(key) for key in ("sides", "tables", "findings")}
+        return facts | ({"figure": _picture(run, "figure.png")} if (run.path / "figure.png").exists() else {})
     for name, table in (("curves", METRICS), ("steps", STEPS), ("evaluations", EVALUATIONS)):
         facts[name] = thinned(read_columns(run, table), MOST_POINTS)
     if (run.path / "environment.json").exists():
@@ -126,12 +128,16 @@ def _of_result(run: RunDirectory) -> Facts:
     if images:  # 0.1.0 called them wrong.png
         wrong = run.read_rows(WRONG)
         facts["wrong"] = {
-            "image": base64.b64encode(run.read_bytes(images)).decode(),
+            "image": _picture(run, images),
             "targets": class_names([row["target"] for row in wrong], dataset),
             "taken_for": class_names([row["prediction"] for row in wrong], dataset),
             "sure": [float(row["confidence"]) for row in wrong],
         }
     return facts
+
+
+def _picture(run: RunDirectory, name: str) -> str:
+    return base64.b64encode(run.read_bytes(name)).decode()
 
 
 def record_of(facts: Facts) -> Record | None:

@@ -16,10 +16,10 @@ from dlexp.report.confusion import confusion_matrix, shown_name
 from dlexp.runs.directory import (
     BOUNDARY,
     CONFUSION,
+    FIGURE,
     METRICS,
     POINTS,
     PREDICTIONS,
-    TRAJECTORIES,
     WRONG,
     WRONG_IMAGES,
     RunDirectory,
@@ -28,6 +28,7 @@ from dlexp.storage.atomic import clear_partial, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; line styles tell them apart in grey.
@@ -47,7 +48,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
     clear_partial(run.path.rglob("*.part"))
     ways: dict[str, tuple[str, Callable[[RunDirectory], mpl_figure.Figure | None]]] = {
         "boundary.png": (BOUNDARY, decision_boundary),
-        "trajectories.png": (TRAJECTORIES, lambda run: trajectories(_read_trajectories(run))),
+        "figure.png": (FIGURE, _demonstration),
         "curves.png": (METRICS, _curves),
         "confusion_matrix.png": (CONFUSION, _confusion_matrix),
         "predictions.png": (PREDICTIONS, _predictions),
@@ -168,16 +169,38 @@ def is_steep(values: Iterable[float]) -> bool:
     return len(known) > 2 and known[0] > 0 and known[-1] > max(1.0, 10 * known[len(known) // 2])
 
 
-def trajectories(curves: dict[str, list[tuple[float, float]]]) -> Figure:
-    """Return paths in the plane, with a marker at each last point; a path of one point is only a marker."""
-    figure = mpl_figure.Figure(figsize=(6, 5), layout="constrained")
-    axes = figure.subplots()
-    for (name, points), (colour, style) in zip(curves.items(), SPLITS.values(), strict=False):
-        x, y = zip(*points, strict=True)
-        axes.plot(x, y, style, color=colour, marker="o", markevery=[len(points) - 1], label=name)
-    axes.set(aspect="equal", xlabel="w₁", ylabel="w₂")
-    axes.grid(alpha=0.3)
-    axes.legend()
+def _demonstration(run: RunDirectory) -> Figure:
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in run.read_rows(FIGURE):
+        curves.setdefault(row["panel"], {}).setdefault(row["curve"], []).append((float(row["x"]), float(row["y"])))
+    return panels(curves, run.read_json("result.json")["panels"])
+
+
+def panels(
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], axes_of: Mapping[str, Mapping[str, Any]]
+) -> Figure:
+    """Return a panel for each title: its curves by name, with a marker at the last point of each, two panels a row.
+
+    `axes_of` gives each title's `x` and `y` labels, its logarithmic axes `log`, and whether its axes are `equal`.
+    """
+    across, down = min(2, len(curves)), -(-len(curves) // 2)
+    figure = mpl_figure.Figure(figsize=(1 + 5 * across, 0.5 + 4 * down), layout="constrained")
+    places = list(figure.subplots(down, across, squeeze=False).flat)
+    for axes in places[len(curves) :]:
+        axes.set_axis_off()
+    for axes, (title, lines) in zip(places, curves.items(), strict=False):
+        styles = itertools.cycle(itertools.product(("-", "--", ":"), COLOURS))
+        for (name, points), (style, colour) in zip(lines.items(), styles, strict=False):
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, style, color=colour, marker="o", markevery=[len(points) - 1], label=name)
+        chosen = axes_of[title]
+        axes.set(xlabel=chosen["x"], ylabel=chosen["y"], title=title, aspect="equal" if chosen["equal"] else "auto")
+        for axis, scale in (("x", axes.set_xscale), ("y", axes.set_yscale)):
+            if axis in chosen["log"]:
+                scale("log")
+                _plain_numbers(axes.xaxis if axis == "x" else axes.yaxis)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     return figure
 
 
@@ -207,10 +230,15 @@ def curves(rows: list[dict[str, float]]) -> Figure:
 
 
 def logarithmic(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers: formulas as matplotlib writes them are switched off."""
+    """Make the vertical axis logarithmic, with plain numbers."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(mpl_ticker.FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(mpl_ticker.LogFormatter())
+    _plain_numbers(axes.yaxis)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis plainly: formulas as matplotlib writes them are switched off."""
+    axis.set_major_formatter(mpl_ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(mpl_ticker.LogFormatter())
 
 
 def whole_epochs(axes: Axes, epochs: Sequence[float]) -> None:
@@ -218,13 +246,6 @@ def whole_epochs(axes: Axes, epochs: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True, min_n_ticks=1))
     if len(set(epochs)) == 1:
         axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
-
-
-def _read_trajectories(run: RunDirectory) -> dict[str, list[tuple[float, float]]]:
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for row in run.read_rows(TRAJECTORIES):
-        curves.setdefault(row["curve"], []).append((float(row["x"]), float(row["y"])))
-    return curves
 
 
 def save(run: RunDirectory, name: str, figure: Figure) -> None:

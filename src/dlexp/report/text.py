@@ -111,17 +111,20 @@ def trace(run: RunDirectory) -> str:
 
 
 def demonstration(run: RunDirectory) -> str:
-    """Return the two sides of each demonstrated statement, their first numbers, and their largest difference."""
+    """Return a demonstration's tables, the two sides of each statement with their first numbers, and its findings."""
     numbers: dict[str, list[tuple[str, str]]] = {}
     for row in run.read_rows(run.demonstration or DEMONSTRATION):
         numbers.setdefault(row["statement"], []).append((_short(row["left"]), _short(row["right"])))
-    rows = []
-    for side in run.read_json("result.json")["sides"]:
+    rows, content = [], run.read_json("result.json")
+    for side in content["sides"]:
         both = zip(*numbers[side["statement"]], strict=True)
         left, right = (" ".join([*values[:4], *["…"] * (len(values) > 4)]) for values in both)
         difference = f"{side['difference']:.1e}" if side["difference"] else "0"
         rows.append([side["statement"], left, right, difference])
-    return table(["", "one side", "the other", "difference"], rows) + f"\n\n{run.path}"
+    tables = content.get("tables", {}).items()
+    parts = [f"{title}\n\n{table(shown['columns'], shown['rows'])}" for title, shown in tables]
+    parts += [table(["", "one side", "the other", "difference"], rows), *content.get("findings", ())]
+    return "\n\n".join([*parts, str(run.path)])
 
 
 def is_worked_example(run: RunDirectory) -> bool:

@@ -221,6 +221,25 @@ const wrongImages = (run) => {
   );
 };
 
+const demonstrated = (run, rows) => [
+  (run.findings ?? []).map((finding) => element("p", {}, finding)),
+  run.figure && element("img", { alt: run.name, src: `data:image/png;base64,${run.figure}` }),
+  Object.entries(run.tables ?? {}).map(([title, { columns, rows: cells }]) => [
+    element("h4", {}, title),
+    element(
+      "div",
+      { class: "wide" },
+      tableOf(
+        columns,
+        cells.map((row) => row.map((cell) => (typeof cell === "number" ? String(number(cell)) : String(cell ?? "–")))),
+        1,
+      ),
+    ),
+  ]),
+  element("h4", {}, "Statements"),
+  rows(run.sides.map((side) => [side.statement, `largest difference ${number(side.difference)}`])),
+];
+
 const detailSection = (study, state) => {
   const run = study.runs.find((each) => each.path === state.run);
   if (!run) return null;
@@ -268,12 +287,7 @@ const detailSection = (study, state) => {
           ),
         ]
       : null,
-    run.sides
-      ? [
-          element("h4", {}, "Statements"),
-          rows(run.sides.map((side) => [side.statement, `largest difference ${number(side.difference)}`])),
-        ]
-      : null,
+    run.sides && demonstrated(run, rows),
     run.wrong && [element("h4", {}, "Most confidently wrong"), wrongImages(run)],
     study.differing.length
       ? [
