@@ -1,39 +1,66 @@
-"""The course's page agrees with the experiments and with their measured results."""
+"""The course's pages agree with the experiments, their measured results, and their pictures."""
 
-import csv
+import json
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dlexp.cli.main import main
 from dlexp.config.composition import options
-from scripts.course import __main__ as course
-from scripts.course.page import page
-
-DOCS = Path(__file__).parents[1] / "docs"
+from scripts.course import collect, page
 
 
-def test_the_page_agrees_with_the_experiments() -> None:
-    with (DOCS / "course_measured.csv").open(newline="") as file:
-        expected = page(list(csv.DictReader(file)))
-    assert (DOCS / "course.md").read_text() == expected, "run `python -m scripts.course page`"
+def words() -> str:
+    return "".join(path.read_text() for path in page.WORDS.glob("*.md"))
 
 
-def test_every_experiment_has_been_run_to_the_end() -> None:
-    with (DOCS / "course_measured.csv").open(newline="") as file:
-        measured = {row["experiment"] for row in csv.DictReader(file)}
-    assert measured == set(options("experiment"))
+def test_the_pages_agree_with_the_experiments() -> None:
+    for path, text in page.pages().items():
+        assert path.read_text() == text, "run `python -m scripts.course page`"
 
 
-def test_collected_runs_name_their_reductions(capsys: pytest.CaptureFixture[str]) -> None:
-    cut = ["experiment=nn_hw2/ex02b_initialization", "epochs=1", "dataset.train_size=60", "seed=0,1"]
+def test_a_page_shows_every_experiment_once_and_measured() -> None:
+    shown = page.EXPERIMENT.findall(words())
+    assert sorted(shown) == sorted(options("experiment"))
+    assert json.loads(page.MEASURED.read_text()).keys() == set(shown)
+
+
+def test_the_pages_show_every_picture_that_is_kept() -> None:
+    named = {page.COURSE / name for name in page.PICTURE.findall(words())}
+    assert named == {*page.COURSE.rglob("*.png")}
+    pages = [path.read_text() for path in page.WORDS.glob("*.md") if path.name != "course.md"]
+    assert all(text.count("![") >= 2 for text in pages)
+
+
+def test_every_slip_names_an_experiment() -> None:
+    for row in yaml.safe_load((page.WORDS / "slips.yaml").read_text()):
+        assert re.fullmatch(r"(-m )?experiment=(\S+)", row["show"])[2] in options("experiment")
+
+
+def test_collected_runs_name_their_reductions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = ["experiment=nn_hw2/ex04_hoda", "dataset=iris", "epochs=1", "dataset.train_size=60", "seed=0,1"]
     assert main(["train", "-m", *cut]) == 0
-    assert main(["train", "experiment=nn_theory/ex05_deltas"]) == 0
-    *runs, proved = course.collect(Path("outputs"))
-    assert len(runs) == 4 and {row["seed"] for row in runs} == {0, 1}
-    assert {row["reduced"] for row in runs} == {"60 samples, 1 of 100 epochs"}
-    assert len({row["setting"] for row in runs}) == 2 and all(row["measure"] == "accuracy" for row in runs)
-    assert proved["experiment"] == "nn_theory/ex05_deltas" and proved["test"] < 1e-10
-    rows = [*runs, proved]
-    text = page([{key: str(row.get(key, "")) for key in course.COLUMNS} for row in rows])
+    assert main(["train", "experiment=nn_theory/ex02_sigmoid_is_softmax"]) == 0
+    words, folder = tmp_path / "words", tmp_path / "course"
+    words.mkdir()
+    folder.mkdir()
+    (words / "slips.yaml").write_text("[]")
+    (words / "a.md").write_text(
+        "{{ nn_hw2/ex04_hoda }}\n\n{{ nn_theory/ex02_sigmoid_is_softmax }}\n\n"
+        "![All](pictures/nn_hw2/ex04_hoda/study_factors.png)\n\n"
+        "![One](pictures/nn_hw2/ex04_hoda/hidden_sizes_15/confusion_matrix.png)\n"
+    )
+    for module in (page, collect):
+        monkeypatch.setattr(module, "COURSE", folder)
+        monkeypatch.setattr(module, "MEASURED", folder / "measured.json")
+    monkeypatch.setattr(page, "WORDS", words)
+    collect.collect(Path("outputs"))
+    rows = json.loads(page.MEASURED.read_text())["nn_hw2/ex04_hoda"]["runs"]
+    assert len(rows) == 6 and {row["seed"] for row in rows} == {0, 1}
+    assert {row["reduced"] for row in rows} == {"60 samples, 1 of 100 epochs"}
+    assert len([*folder.rglob("*.png")]) == 2
+    (text,) = page.pages().values()
     assert "Measured in a reduced form: 60 samples, 1 of 100 epochs." in text
+    assert "| softmax₂(W x + b) = σ((w₂ − w₁) x + b₂ − b₁) | 0." in text

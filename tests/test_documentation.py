@@ -22,7 +22,7 @@ SHELL = 'shopt -s failglob\ndlexp() { printf "%s\\0" "$@"; printf "\\1"; }\n'
 
 
 def texts() -> dict[str, str]:
-    pages = {page.name: page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+    pages = {page.name: page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))}
     helps = {name: verb(name).__doc__ or "" for name in VERBS}
     return {**pages, **helps, "overrides": f"dlexp train {OVERRIDES.partition(': ')[2]}"}
 

@@ -1,78 +1,107 @@
-"""Write the course's page: each experiment's description, its command, and its reported and measured results."""
+"""Write the course's pages: the words of scripts/course/pages, with each experiment's command, settings and results."""
 
+import itertools
+import json
 import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from dlexp.compare.tables import markdown_table
 from dlexp.config.composition import grid, options
 from dlexp.config.config import load_config
-from dlexp.runs.formatting import label
+from dlexp.runs.formatting import label, texts
 
-SETS = {
-    "nn_theory": "A theory set: nets whose weights are written down, and what can be counted and proved",
-    "ml_hw4": "Machine Learning, theory 4: hand-made units, gradients by formula, log-sum-exp",
-    "nn_hw2": "Neural networks, homework 2: initial weights, the playground, Hoda, XNOR by hand, MNIST",
-    "is_hw4": "Intelligent Systems, homework 4: backpropagation by hand, an MLP on CIFAR-10 one factor at a time",
-    "dl_hw3": "Deep Learning, homework 3: from one update by hand to a CNN on CIFAR-10",
-}
-INTRODUCTION = """# The course
-
-Written by `python -m scripts.course page` from the experiments themselves: do not edit it here. Each exercise has the
-words of its YAML under `conf/experiment/`, the command that runs it, and what it measured on two CPU cores beside what
-the homework reports (once, on one seed, in another framework). Nothing is tuned towards a reported figure. Three
-numbers are seeds 0, 1 and 2; where an experiment was cut to fit, it says to what. Times are of one thread beside other
-work: they tell seconds from minutes, no more. Two of the studies over more seeds: [`studies.md`](studies.md).
-
-An order to go through it: write the numbers of a step down (`is_hw4/ex01`, `dl_hw3/ex01`); prove what can be proved
-(`nn_theory`, `ml_hw4`); train small nets until they are boring (`dl_hw3/ex07`, `nn_hw2`); then see what changing one
-factor does (`is_hw4/ex02a`, `dl_hw3/ex09`), and what it costs (`dl_hw3/ex10`, `dl_hw3/ex04a`).
-"""
+WORDS = Path(__file__).parent / "pages"
+COURSE = Path(__file__).parents[2] / "docs" / "course"
+MEASURED = COURSE / "measured.json"
+EXPERIMENT = re.compile(r"^\{\{ (\w+/\w+) \}\}$", re.MULTILINE)
+SLIPS = "{{ slips }}"
+PICTURE = re.compile(r"\((pictures/[^)]+\.png)\)")
 
 
-def page(measured: Sequence[Mapping[str, str]]) -> str:
-    """Return the page in Markdown; `measured` are the rows of docs/course_measured.csv."""
-    parts = [INTRODUCTION]
-    for homework, title in SETS.items():
-        parts.append(f"## {title}\n")
-        for name, path in options("experiment").items():
-            if name.startswith(homework + "/"):
-                parts.append(_exercise(name, path, [row for row in measured if row["experiment"] == name]))
-    return "\n".join(parts)
+def write() -> None:
+    """Write every page: docs/course.md, and one for each homework in docs/course."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
 
 
-def _exercise(name: str, path: Path, measured: Sequence[Mapping[str, str]]) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comment = " ".join(line.lstrip("# ") for line in lines[1:] if line.startswith("#"))
-    title, _, text = comment.partition(" Stated:")
-    paragraphs = re.split(r" (?=Not stated|Should |Found:)", "Stated:" + text)
+def pages() -> dict[Path, str]:
+    """Return each page's text by its path."""
+    measured = json.loads(MEASURED.read_text(encoding="utf-8"))
+    found = {}
+    for path in sorted(WORDS.glob("*.md")):
+        text = EXPERIMENT.sub(lambda match: _experiment(match[1], measured.get(match[1])), path.read_text("utf-8"))
+        folder = COURSE.parent if path.name == "course.md" else COURSE
+        found[folder / path.name] = text.replace(SLIPS, _slips())
+    return found
+
+
+def named_pictures(experiment: str) -> list[Path]:
+    """Return the paths of the pictures of an experiment that the pages name."""
+    names = [name for path in WORDS.glob("*.md") for name in PICTURE.findall(path.read_text(encoding="utf-8"))]
+    return [COURSE / name for name in names if name.startswith(f"pictures/{experiment}/")]
+
+
+def _slips() -> str:
+    rows = yaml.safe_load((WORDS / "slips.yaml").read_text(encoding="utf-8"))
+    cells = [[row["exercise"], row["says"], row["right"], f"`dlexp train {row['show']}`"] for row in rows]
+    header = ["exercise", "the homework says", "right is", "the command that shows it"]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *cells))
+
+
+def _experiment(name: str, measured: Mapping[str, Any] | None) -> str:
+    comment = " ".join(line.lstrip("# ") for line in _comment(options("experiment")[name]))
+    title, *paragraphs = re.split(r" (?=Stated:|Not stated|Should |Found:)", comment)
+    settings = [part for part in paragraphs if part.startswith(("Stated", "Not stated"))]
+    seen = [part for part in paragraphs if not part.startswith(("Stated", "Not stated"))]
     sweep = "-m " if grid([f"experiment={name}"]) else ""
-    command = f"```\ndlexp train {sweep}experiment={name}\n```"
-    results = _table(name, measured) if measured else "Not run to the end yet.\n"
-    return "\n\n".join([f"### `{name}`", f"**{title.strip()}**", *paragraphs, command, results])
+    command = f"```bash\ndlexp train {sweep}experiment={name}\n```"
+    results = _results(name, measured) if measured else ["Not measured yet."]
+    return "\n\n".join([f"**{_title(title)}**", command, " ".join(settings), *results, *seen])
 
 
-def _table(name: str, measured: Sequence[Mapping[str, str]]) -> str:
-    rows: dict[str, list[Mapping[str, str]]] = {}
+def _title(text: str) -> str:
+    """Return a comment's first sentence without the exercise's name and the hint to run it with -m."""
+    return text.partition(": ")[2].strip().replace(" (run with -m)", "").rstrip(".").capitalize() + "."
+
+
+def _comment(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]  # below the package
+    return list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+
+
+def _results(name: str, measured: Mapping[str, Any]) -> list[str]:
+    if "runs" in measured:
+        return [*(f"```text\n{text}\n```" for text in measured["printed"]), _runs(name, measured["runs"])]
+    parts = []
+    for title, shown in measured["tables"].items():
+        parts += [f"*{title}*", markdown_table(shown["columns"], texts(shown["rows"]))]
+    statements = markdown_table(["statement", "one side", "the other", "difference"], measured["statements"])
+    return [*parts, statements, *measured["findings"]]
+
+
+def _runs(name: str, measured: Sequence[Mapping[str, Any]]) -> str:
+    rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in measured:
         rows.setdefault(row["setting"], []).append(row)
     reported = {setting: _reported(name, setting) for setting in rows}
     header = ["setting"] * (len(rows) > 1) + ["reported"] * any(reported.values())
     measure = measured[0]["measure"].replace("_", " ")
-    values = measured[0]["train"] != ""
-    header += [f"test {measure}", f"train {measure}", "test loss", "training time"] if values else [measure]
-    table = [header, ["---"] * len(header)]
+    header += [f"test {measure}", f"train {measure}", "test loss", "training time"]
+    cells = []
     for setting, runs in rows.items():
-        cells = [setting] * (len(rows) > 1) + [reported[setting] or "–"] * any(reported.values())
-        cells.append(_numbers(runs, "test"))
-        if values:
-            seconds = statistics.mean(float(run["seconds"]) for run in runs)
-            cells += [_numbers(runs, "train"), _numbers(runs, "loss"), f"{seconds:.1f} s"]
-        table.append(cells)
-    cut = measured[0]["reduced"]
-    note = f"\n\nMeasured in a reduced form: {cut}." if cut else ""
-    return "\n".join("| " + " | ".join(row) + " |" for row in table) + note + "\n"
+        seconds = statistics.mean(run["seconds"] for run in runs)
+        line = [setting] * (len(rows) > 1) + [reported[setting] or "–"] * any(reported.values())
+        cells.append([*line, *(_numbers(runs, column) for column in ("test", "train", "loss")), f"{seconds:.1f} s"])
+    seeds = len({run["seed"] for run in measured})
+    notes = [f"The numbers of a cell are those of seeds 0 to {seeds - 1}."] * (seeds > 1)
+    notes += [f"Measured in a reduced form: {measured[0]['reduced']}."] * bool(measured[0]["reduced"])
+    return "\n\n".join([markdown_table(header, cells), *([" ".join(notes)] if notes else [])])
 
 
 def _reported(name: str, setting: str) -> str:
@@ -88,9 +117,8 @@ def _reported(name: str, setting: str) -> str:
     return ", ".join(found)
 
 
-def _numbers(runs: Sequence[Mapping[str, str]], column: str) -> str:
-    values = [float(run[column]) for run in sorted(runs, key=lambda run: int(run["seed"])) if run[column]]
-    return ", ".join(_shown(value) for value in values)
+def _numbers(runs: Sequence[Mapping[str, Any]], column: str) -> str:
+    return ", ".join(_shown(run[column]) for run in sorted(runs, key=lambda run: run["seed"]))
 
 
 def _shown(value: float) -> str:

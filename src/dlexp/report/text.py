@@ -111,20 +111,25 @@ def trace(run: RunDirectory) -> str:
 
 
 def demonstration(run: RunDirectory) -> str:
-    """Return a demonstration's tables, the two sides of each statement with their first numbers, and its findings."""
+    """Return a demonstration's tables, statements and findings."""
+    content = run.read_json("result.json")
+    tables = content.get("tables", {}).items()
+    parts = [f"{title}\n\n{table(shown['columns'], shown['rows'])}" for title, shown in tables]
+    parts += [table(["", "one side", "the other", "difference"], statements(run)), *content.get("findings", ())]
+    return "\n\n".join([*parts, str(run.path)])
+
+
+def statements(run: RunDirectory) -> list[list[str]]:
+    """Return each demonstrated statement, the first numbers of its two sides, and their largest difference."""
     numbers: dict[str, list[tuple[str, str]]] = {}
     for row in run.read_rows(run.demonstration or DEMONSTRATION):
         numbers.setdefault(row["statement"], []).append((_short(row["left"]), _short(row["right"])))
-    rows, content = [], run.read_json("result.json")
-    for side in content["sides"]:
+    rows = []
+    for side in run.read_json("result.json")["sides"]:
         both = zip(*numbers[side["statement"]], strict=True)
         left, right = (" ".join([*values[:4], *["…"] * (len(values) > 4)]) for values in both)
-        difference = f"{side['difference']:.1e}" if side["difference"] else "0"
-        rows.append([side["statement"], left, right, difference])
-    tables = content.get("tables", {}).items()
-    parts = [f"{title}\n\n{table(shown['columns'], shown['rows'])}" for title, shown in tables]
-    parts += [table(["", "one side", "the other", "difference"], rows), *content.get("findings", ())]
-    return "\n\n".join([*parts, str(run.path)])
+        rows.append([side["statement"], left, right, f"{side['difference']:.1e}" if side["difference"] else "0"])
+    return rows
 
 
 def is_worked_example(run: RunDirectory) -> bool:

@@ -11,10 +11,7 @@ from dlexp.config.renamed import renamed
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table of aligned columns: numbers to the right, words to the left."""
     rows = [tuple(row) for row in rows]
-    decimals = [
-        decimals_of(value for value in column if isinstance(value, float)) for column in zip(*rows, strict=True)
-    ]
-    cells = [tuple(header), *(tuple(map(_shown, row, decimals)) for row in rows)]
+    cells = [tuple(header), *texts(rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numbers = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
     aligned = (
@@ -25,6 +22,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         for row in cells
     )
     return "\n".join("  ".join(row).rstrip() for row in aligned)
+
+
+def texts(rows: Sequence[Sequence[object]]) -> list[tuple[str, ...]]:
+    """Return the cells of a table as texts; the numbers of a column have the same decimals."""
+    decimals = [
+        decimals_of(value for value in column if isinstance(value, float)) for column in zip(*rows, strict=True)
+    ]
+    return [tuple(map(_shown, row, decimals)) for row in rows]
 
 
 def label(value: Any) -> str:
