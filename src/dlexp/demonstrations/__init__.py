@@ -7,6 +7,7 @@ from dlexp.demonstrations.dropout import dropout_ensemble
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.normalization import batch_norm, batch_norm_of_images, layer_norm, running_statistics
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
 from dlexp.demonstrations.xnor import xnor_in_numpy
@@ -23,6 +24,10 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
         for builder in (
             none,
             dropout_ensemble,
+            batch_norm,
+            running_statistics,
+            batch_norm_of_images,
+            layer_norm,
             pointwise_convolution,
             transposed_convolution,
             composed_convolution,
