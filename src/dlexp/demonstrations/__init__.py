@@ -3,7 +3,7 @@
 from dlexp.config.registry import Registry
 from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
 from dlexp.demonstrations.counts import layer_table, perceptron_parameters
-from dlexp.demonstrations.dropout import dropout_ensemble
+from dlexp.demonstrations.dropout import dropout_ensemble, dropped_channels, variance_shift
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
@@ -25,9 +25,11 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             none,
             dropout_ensemble,
             batch_norm,
+            variance_shift,
             running_statistics,
             batch_norm_of_images,
             layer_norm,
+            dropped_channels,
             pointwise_convolution,
             transposed_convolution,
             composed_convolution,
