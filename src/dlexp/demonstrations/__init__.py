@@ -7,6 +7,7 @@ from dlexp.demonstrations.dropout import dropout_ensemble, dropped_channels, var
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.maxout import maxout_fits
 from dlexp.demonstrations.normalization import batch_norm, batch_norm_of_images, layer_norm, running_statistics
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
@@ -27,6 +28,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             batch_norm,
             variance_shift,
             running_statistics,
+            maxout_fits,
             batch_norm_of_images,
             layer_norm,
             dropped_channels,
