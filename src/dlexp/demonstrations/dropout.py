@@ -89,7 +89,7 @@ def variance_shift(
         [
             "Dropout keeps the mean of what follows and adds to its variance, in training only. Batch norm divides by "
             f"the deviation of training also in test: with p = {rates[-1]:g} after relu its outputs have variance "
-            f"{rows[2 * len(rates) - 1][-1]:.2f} in test, where the layers above learned from 1.",
+            f"{rows[2 * len(rates) - 1][-1]:.2f} in test, but the layers above have learned from variance 1.",
             "A linear layer between them does not help if the units are independent. If they go together, it adds up "
             "the signal more than the noise of dropout, and the shift is smaller. Dropout after the last batch norm "
             "shifts nothing that a batch norm sees.",

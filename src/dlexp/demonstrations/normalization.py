@@ -19,7 +19,6 @@ EPSILON = 1e-5  # PyTorch's default, of both norms
 MOMENTUM = 0.1  # PyTorch's default: the share of the newest batch in the running statistics
 
 Samples = Annotated[int, Interval(2)]  # one sample has no variance
-Features = Annotated[int, Interval(2)]
 
 
 def batch_norm(samples: Samples = 6, features: Count = 3, seed: Seed = 0) -> Demonstration:
@@ -193,8 +192,13 @@ def batch_norm_of_images(
     )
 
 
-def layer_norm(samples: Samples = 4, features: Features = 5, seed: Seed = 0) -> Demonstration:
-    """Compare batch norm and layer norm of (N, features), by formula and in PyTorch, and change all samples but one."""
+def layer_norm(
+    samples: Annotated[int, Interval(3)] = 4, features: Annotated[int, Interval(2)] = 5, seed: Seed = 0
+) -> Demonstration:
+    """Compare batch norm and layer norm of (N, features), by formula and in PyTorch, and change all samples but one.
+
+    Of two samples batch norm keeps only which is larger, so that its outputs might not change.
+    """
     generator = torch.Generator().manual_seed(seed)
     x = _inputs(generator, samples, features)
     others = torch.cat([x[:1], 10 * _inputs(generator, samples - 1, features)])
