@@ -116,6 +116,7 @@ def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.Cap
         (["demonstration=several_labels", "demonstration.labels_on=7"], "demonstration.labels_on=7 is more than"),
         (["demonstration=transposed_convolution", "demonstration.kernel_size=20"], "kernel_size=20 is larger"),
         (["demonstration=composed_convolution", "demonstration.side=1"], "demonstration.kernel_size=3 is larger"),
+        (["demonstration=layer_norm", "demonstration.samples=2"], "demonstration.samples=2: must be at least 3"),
         (["demonstration=layer_table", "demonstration.layers=[batch_norm1d]"], "no formula for batch_norm1d"),
         (["demonstration=layer_table", "demonstration.layers=[{linear: {out_features: 3}}]"], "no formula for linear"),
     ],

@@ -93,6 +93,9 @@ def test_more_features_have_no_boundary() -> None:
         ([], "none"),
         ({"leaky_relu": 0.2}, "leaky_relu 0.2"),
         (0.1, "0.1"),
+        (["flatten", *[{"linear": 8}, "relu"] * 3, "output"], "[flatten, 3 × (linear 8, relu), output]"),
+        ([*["a", "b"] * 2, "c", *["a", "b"] * 2, "a"], "[2 × (a, b), c, 2 × (a, b), a]"),
+        ([0.5, 0.5, 0.5, 0.5, 0.1], "[0.5, 0.5, 0.5, 0.5, 0.1]"),
     ],
 )
 def test_labels_of_values_are_short(value: object, text: str) -> None:

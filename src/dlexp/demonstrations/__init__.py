@@ -3,10 +3,12 @@
 from dlexp.config.registry import Registry
 from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
 from dlexp.demonstrations.counts import layer_table, perceptron_parameters
-from dlexp.demonstrations.dropout import dropout_ensemble
+from dlexp.demonstrations.dropout import dropout_ensemble, dropped_channels, variance_shift
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.maxout import maxout_fits
+from dlexp.demonstrations.normalization import batch_norm, batch_norm_of_images, layer_norm, running_statistics
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
 from dlexp.demonstrations.xnor import xnor_in_numpy
@@ -23,6 +25,13 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
         for builder in (
             none,
             dropout_ensemble,
+            batch_norm,
+            variance_shift,
+            running_statistics,
+            maxout_fits,
+            batch_norm_of_images,
+            layer_norm,
+            dropped_channels,
             pointwise_convolution,
             transposed_convolution,
             composed_convolution,

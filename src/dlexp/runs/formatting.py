@@ -33,16 +33,32 @@ def texts(rows: Sequence[Sequence[object]]) -> list[tuple[str, ...]]:
 
 
 def label(value: Any) -> str:
-    """Return a value as a short text: [5, 5, 5, 5] is 4 × 5, and {leaky_relu: 0.2} is leaky_relu 0.2."""
+    """Return a value as a short text: [5, 5, 5, 5] is 4 × 5, and {leaky_relu: 0.2} is leaky_relu 0.2.
+
+    Items that follow one another again stand once: [{linear: 8}, relu, {linear: 8}, relu] is [2 × (linear 8, relu)].
+    """
     if isinstance(value, list):
         same = len(value) > 1 and all(item == value[0] for item in value)
         if same or not value:
             return f"{len(value)} × {value[0]}" if same else "none"
         sizes = all(isinstance(item, int) and item >= 0 for item in value)
-        return "-".join(map(str, value)) if sizes else f"[{', '.join(map(label, value))}]"
+        return "-".join(map(str, value)) if sizes else f"[{', '.join(_grouped([*map(label, value)]))}]"
     if isinstance(value, dict):
         return ", ".join(f"{key} {label(item)}" for key, item in value.items())
     return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split()) or str([value])[1:-1]
+
+
+def _grouped(items: list[str]) -> list[str]:
+    """Return the items, with two or more of them that follow one another again as `3 × (a, b)`."""
+    for size in range(2, len(items) // 2 + 1):
+        for start in range(len(items) - 2 * size + 1):
+            block, times = items[start : start + size], 1
+            while items[start + times * size : start + (times + 1) * size] == block:
+                times += 1
+            if times > 1 and len(set(block)) > 1:
+                rest = items[start + times * size :]
+                return [*items[:start], f"{times} × ({', '.join(block)})", *_grouped(rest)]
+    return items
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
