@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Count, Seed
-from dlexp.demonstrations.sides import Demonstration, Sides
+from dlexp.demonstrations.sides import Demonstration, Sides, Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,26 +62,37 @@ def shared_weight_gradients(inputs: Count = 4, hidden: Count = 5, samples: Count
 
 
 def sigmoid_deltas(seed: Seed = 0) -> Demonstration:
-    """The δ of each unit of a 2-2-1 sigmoid net with E = ½ (t − y)², and its gradients, by formula and by autograd."""
-    v, a, w, b, x = _draw(seed, (2, 2), (2,), (2,), (), (2,))
-    t = 1.0
-    net_h = v @ x + a
-    h = net_h.sigmoid()
-    net_y = w @ h + b
-    y = net_y.sigmoid()
-    found = torch.autograd.grad((t - y).square() / 2, [net_y, net_h, w, b, v, a])
-    delta_y = (y - t) * y * (1 - y)
-    delta_h = delta_y * w * h * (1 - h)
+    """δ = ∂F/∂z of each unit of a net 2 → 2 → 2 (sigmoid) → 1 (linear), whose output is F, and ∂F/∂W¹.
+
+    There is no loss: F = ω³ a² + b³ itself is differentiated.
+    """
+    w1, b1, w2, b2, w3, b3, x = _draw(seed, (2, 2), (2,), (2, 2), (2,), (2,), (), (2,))
+    z1 = w1 @ x + b1
+    a1 = z1.sigmoid()
+    z2 = w2 @ a1 + b2
+    a2 = z2.sigmoid()
+    found = torch.autograd.grad(w3 @ a2 + b3, [z2, z1, w1])
+    delta2 = w3 * a2 * (1 - a2)
+    delta1 = w2.T @ delta2 * a1 * (1 - a1)
     formulas = {
-        "δ of the output = (y − t) y (1 − y)": delta_y,
-        "δ of a hidden unit = δ w h (1 − h)": delta_h,
-        "∂E/∂w = δ h": delta_y * h,
-        "∂E/∂b = δ": delta_y,
-        "∂E/∂V = δ_h xᵀ": torch.outer(delta_h, x),
-        "∂E/∂a = δ_h": delta_h,
+        "δ²ᵢ = ω³ᵢ a²ᵢ (1 − a²ᵢ)": delta2,
+        "δ¹ⱼ = Σᵢ δ²ᵢ ω²ᵢⱼ a¹ⱼ (1 − a¹ⱼ)": delta1,
+        "∂F/∂ω¹ⱼₖ = δ¹ⱼ xₖ": torch.outer(delta1, x),
     }
-    sides = [_sides(what, value, autograd) for (what, value), autograd in zip(formulas.items(), found, strict=True)]
-    return Demonstration(sides)
+    units = [
+        [f"layer {layer}, unit {i + 1}", *(values[i].item() for values in (z, a, delta))]
+        for layer, (z, a, delta) in enumerate([(z1, a1, delta1), (z2, a2, delta2)], 1)
+        for i in range(2)
+    ]
+    right, with_weight = ((delta1[0] * factor).item() for factor in (x[0], w1[0, 0]))
+    return Demonstration(
+        [_sides(what, value, autograd) for (what, value), autograd in zip(formulas.items(), found, strict=True)],
+        {"Units": Table(["unit", "z", "a", "δ = ∂F/∂z"], units)},
+        findings=[
+            f"∂F/∂ω¹₁₁ = δ¹₁ x₁ = {right:.4g}: autograd gives {found[2][0, 0].item():.4g}. "
+            f"The homework ends its formula with ω¹₁₁ instead of the input x₁, which gives {with_weight:.4g}."
+        ],
+    )
 
 
 def _draw(seed: int, *shapes: tuple[int, ...]) -> list[Tensor]:
