@@ -9,6 +9,7 @@ from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_delt
 from dlexp.demonstrations.linear import deep_linear, linear_rank
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
+from dlexp.demonstrations.worked import one_update_slips, pooling_gradients
 from dlexp.demonstrations.xnor import xnor_in_numpy
 
 
@@ -38,6 +39,8 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             perceptron_parameters,
             layer_table,
             xnor_in_numpy,
+            one_update_slips,
+            pooling_gradients,
         )
     },
 )
