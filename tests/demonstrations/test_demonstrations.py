@@ -130,3 +130,18 @@ def test_wrong_options_are_named(overrides: list[str], message: str) -> None:
 def test_sides_of_different_shapes_are_refused() -> None:
     with pytest.raises(AssertionError):
         _ = Sides("", [1, 2], [1]).difference
+
+
+def test_the_slips_of_one_update_are_as_large_as_stated() -> None:
+    *_, slope, adam = demonstration(name="one_update_slips").sides
+    assert (round(slope.left.item(), 6), round(slope.right.item(), 4)) == (2.4e-5, 3.9e-3)
+    before = np.array([0.8, 0.6, 0.4])  # w2, w4, w6
+    wrong, right = adam.numbers()
+    assert (wrong < before).all() and (right > before).all()
+
+
+def test_pooling_passes_half_to_each_or_all_to_the_larger() -> None:
+    sides = {pair.statement: pair.numbers()[1].tolist() for pair in demonstration(name="pooling_gradients").sides}
+    assert sides["average, 1/2 to each: ∂y₂/∂z of Data1"] == [0, 0.5, 0.5]
+    assert sides["maximum, all to the larger: ∂y₁/∂z of Data2"] == [1, 0, 0]
+    assert sides["∂E/∂z of Data2, maximum"] == pytest.approx([1.4, -1.4, 0])

@@ -12,6 +12,7 @@ from dlexp import load_run
 from dlexp.cli.main import main
 from dlexp.config.config import load_config
 from dlexp.errors import UserError
+from dlexp.models.by_hand import DERIVATIVES
 from dlexp.runs.directory import RunDirectory
 from dlexp.training.build import check
 
@@ -57,7 +58,10 @@ def test_backpropagation_of_is_hw4_ex01() -> None:
         assert found[step, "loss", ""] == pytest.approx((values[-1] - target) ** 2 / 2)
         delta = values[-1] - target
         for layer in (3, 2, 1, 0):
+            function = ("Tanh", "Sigmoid", "Tanh", "ReLU")[layer]
+            np.testing.assert_allclose(found[step, "gradient", f"{2 * layer + 1} {function}"], delta, atol=1e-12)
             delta = delta * slopes[layer](values[layer + 1])
+            np.testing.assert_allclose(found[step, "gradient", f"{2 * layer} Linear"], delta, atol=1e-12)
             dw, db = np.outer(delta, values[layer]), delta
             np.testing.assert_allclose(found[step, "gradient", f"{2 * layer}.weight"], dw.ravel(), atol=1e-12)
             np.testing.assert_allclose(found[step, "gradient", f"{2 * layer}.bias"], db, atol=1e-12)
@@ -110,17 +114,60 @@ def test_a_step_through_pooling_of_dl_hw3_ex03(pooling: str) -> None:
     assert found[1, "loss", ""] == pytest.approx(objective(w))
     np.testing.assert_allclose(found[1, "gradient", "0.weight"], slope, rtol=1e-6)
     np.testing.assert_allclose(found[1, "parameter", "0.weight"], w.ravel() - 0.01 * slope, rtol=1e-6)
+    of_outputs, shares = {
+        "avg": ([[-1.4, 1.6], [1.4, -1.6]], [[[0.5, 0.5, 0], [0, 0.5, 0.5]], [[0.5, 0.5, 0], [0, 0.5, 0.5]]]),
+        "max": ([[-1.4, 1.4], [1.4, -1.4]], [[[0, 1, 0], [0, 1, 0]], [[1, 0, 0], [0, 1, 0]]]),
+    }[pooling]
+    np.testing.assert_allclose(found[1, "gradient", f"1 {pooling.title()}Pool1d"], np.ravel(of_outputs))
+    through = [np.array(each).T @ g for each, g in zip(shares, of_outputs, strict=True)]
+    np.testing.assert_allclose(found[1, "gradient", "0 Conv1d"], np.ravel(through), atol=1e-12)
     assert load_run(str(run.path)).result["final"]["test"]["distance"] < 1e-5
 
 
-@pytest.mark.parametrize("name", ["ml_hw4/ex01_all_different", "nn_theory/ex01_two_of_three"])
-def test_nets_of_step_units_give_the_right_answers(name: str) -> None:
-    run = run_as_it_is(name)
-    final = load_run(str(run.path)).result["final"]["test"]
-    assert final == {"loss": 0.0, "absolute_error": 0.0, "root_mean_squared_error": 0.0, "r2": 1.0}
-    answers = [row["predicted value"] for row in run.read_table("predictions.csv")]
-    right = {"ml_hw4/ex01_all_different": [0, 0, 0, 1], "nn_theory/ex01_two_of_three": [0, 0, 0, 1, 0, 1, 1, 0]}
-    assert answers == right[name]
+DIFFERENT = """\
+input               W x                      hidden vector  weighted sum  output   value  predicted value
+[-1, -1, 2.5, 2.5]  0 -3.5 -3.5 -3.5 -3.5 0  1 0 0 0 0 1    2             0       0.0000           0.0000
+[6, 4, 2, 6]        2 4 0 2 -2 -4            0 0 1 0 0 0    1             0       0.0000           0.0000
+[-10, 0, 0, -10]    -10 -10 0 0 10 10        0 0 1 1 0 0    2             0       0.0000           0.0000
+[-1, 0, 1, 0.5]     -1 -2 -1.5 -1 -0.5 0.5   0 0 0 0 0 0    0             1       1.0000           1.0000
+"""
+TWO_OF_THREE = """\
+input      z1    z2    n1  n2  weighted sum  output   value  predicted value
+[0, 0, 0]  -1.5  -2.5  0   0   -1            0       0.0000           0.0000
+[0, 0, 1]  -0.5  -1.5  0   0   -1            0       0.0000           0.0000
+[0, 1, 0]  -0.5  -1.5  0   0   -1            0       0.0000           0.0000
+[0, 1, 1]  0.5   -0.5  1   0   0             1       1.0000           1.0000
+[1, 0, 0]  -0.5  -1.5  0   0   -1            0       0.0000           0.0000
+[1, 0, 1]  0.5   -0.5  1   0   0             1       1.0000           1.0000
+[1, 1, 0]  0.5   -0.5  1   0   0             1       1.0000           1.0000
+[1, 1, 1]  1.5   0.5   1   1   -1            0       0.0000           0.0000
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"), [("ml_hw4/ex01_all_different", DIFFERENT), ("nn_theory/ex01_two_of_three", TWO_OF_THREE)]
+)
+def test_nets_of_step_units_show_what_each_layer_gives(
+    name: str, numbers: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", f"experiment={name}"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(numbers)
+    assert "Nothing is trained" in printed
+    assert not any(word in printed for word in ("r2", "R²", "loss", "error")), "nothing is fitted"
+
+
+@pytest.mark.parametrize(
+    ("notation", "message"),
+    [
+        ("{1 Relu: [n1, n2]}", r"no 1 Relu\. Did you mean 1 ReLU"),
+        ("{1 ReLU: [n1]}", "has 2 numbers, not 1: n1"),
+        ("{1 ReLU: 3}", "a name, or a list of names"),
+    ],
+)
+def test_a_notation_that_does_not_fit_is_refused(notation: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train("dataset=inline", "model.hidden_sizes=[2]", f"notation={notation}")
 
 
 def test_units_without_a_gradient_cannot_be_trained() -> None:
@@ -155,8 +202,48 @@ def test_a_trace_is_printed_beside_the_reported_figures(capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     assert "activation 0 Linear         42.71 40.22" in printed
     assert "parameter  6.weight         1.682 1.882" in printed
-    assert "[32, 11, 57]  7" in printed
+    assert "[32, 11, 57]  42.71 40.22  1 1     26.75 27.05 27.35" in printed
+    assert "trace/2/parameter/6.bias/0         0.0474    0.0474" in printed
     assert "trace/1/activation/7 ReLU/0 0      1.7800    1.7800" in printed
+
+
+def test_named_weights_are_printed_with_their_gradients(capsys: pytest.CaptureFixture[str]) -> None:
+    """The gradients are those that test_one_update_of_dl_hw3_ex01 computes."""
+    assert main(["train", "experiment=dl_hw3/ex01_one_update", "optimizer=sgd", "optimizer.lr=0.1"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    names = [f"w{i}" for i in range(1, 9)]
+    found = {name: [float(number) for number in numbers] for name, *numbers in filter(None, lines) if name in names}
+    assert list(found) == names
+    gradient = [0.003882, -0.214858, 0.002588, -0.143239, 0.002588, -0.143239, 0.353756, 0.787812]
+    before = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, -0.4])
+    expected = np.stack([before, gradient, before - 0.1 * np.array(gradient)], 1)
+    np.testing.assert_allclose([*found.values()], expected, atol=6e-5)
+
+
+def test_gradients_by_hand_are_printed_beside_autograd_s(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["train", "experiment=nn_hw2/ex05_xnor", "epochs=1"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "The gradients by hand equal autograd's to the last bit." in printed
+    assert "step 4  2.bias    -0.30793" in printed and printed.count("\nstep 4  ") == 4
+    monkeypatch.setitem(DERIVATIVES, torch.nn.ReLU, lambda module, x, y: 1.5 * (x > 0).to(x.dtype))
+    assert main(command) == 0
+    assert "The gradients by hand differ from autograd's by 2.1e-01 at most." in capsys.readouterr().out
+
+
+def test_a_sweep_shows_the_gradients_of_the_first_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", "experiment=nn_hw2/ex02b_initialization", "epochs=1", "jobs=1"]) == 0
+    printed = capsys.readouterr().out
+    table = printed.partition("in the first step\n")[2].splitlines()
+    norms = [[float(cell) for cell in line.split()[-4:]] for line in table[1:7]]
+    moved = [[norm > 0 for norm in line] for line in norms]
+    nothing, random = [False] * 3 + [True], [True] * 4
+    zero_weights = [False, False, True, True]  # hidden weights and biases wait for the output weights
+    assert moved == [nothing, zero_weights, random, random, zero_weights, random]
+    assert "Equal probabilities for 3 classes have the loss ln 3 = 1.0986." in printed
+    assert "before the first step" not in printed, "only samples of the config are printed"
 
 
 def test_float64_is_never_rounded_to_float32() -> None:

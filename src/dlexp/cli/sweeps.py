@@ -12,7 +12,7 @@ from dlexp.config.config import Config
 from dlexp.config.lazy import torch
 from dlexp.config.overrides import of_plugins
 from dlexp.errors import JobError, UserError
-from dlexp.report import figures, sweeps, text
+from dlexp.report import figures, sweeps, text, worked
 from dlexp.runs.directory import RunDirectory
 from dlexp.runs.formatting import label, table
 from dlexp.sweep.cost import costs
@@ -183,7 +183,7 @@ def _conclude_sweep(runs: Sequence[tuple[Mapping[str, Any], RunDirectory]]) -> N
             print(f"No pictures of {run.path}: {error}", file=sys.stderr)
         if run.demonstration:
             print("\n" + text.demonstration(run))
-        elif len(runs) == 1 or text.is_worked_example(run):
+        elif len(runs) == 1 or worked.is_worked_example(run):
             print(f"\n{_settings(setting)}\n{text.result(run)}")
     trained = [(setting, run) for setting, run in whole if not run.demonstration]
     if len(trained) > 1:

@@ -42,6 +42,12 @@ def _honest_monitor(name: str) -> None:
         raise ValueError("must be validation/loss or validation/ and one of `metrics`, such as validation/accuracy")
 
 
+def _names(notation: dict[str, Any]) -> None:
+    for key, names in notation.items():
+        if not all(isinstance(name, str) for name in (names if isinstance(names, list) else [names])):
+            raise ValueError(f"{key} must have a name, or a list of names")
+
+
 @dataclass(frozen=True)
 class EarlyStopping:
     """Stop after `patience` epochs (null: never) in which `monitor` did not improve."""
@@ -87,6 +93,7 @@ class Config:
     log_gradients: bool
     log_units: bool
     trace_steps: Natural
+    notation: Annotated[dict[str, Any], _names] | None
     metrics: tuple[Any, ...] | None
     diagnostics: tuple[Any, ...]
     sinks: tuple[Any, ...]

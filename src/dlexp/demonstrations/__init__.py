@@ -11,6 +11,7 @@ from dlexp.demonstrations.maxout import maxout_fits
 from dlexp.demonstrations.normalization import batch_norm, batch_norm_of_images, layer_norm, running_statistics
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
+from dlexp.demonstrations.worked import one_update_slips, pooling_gradients
 from dlexp.demonstrations.xnor import xnor_in_numpy
 
 
@@ -47,6 +48,8 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             perceptron_parameters,
             layer_table,
             xnor_in_numpy,
+            one_update_slips,
+            pooling_gradients,
         )
     },
 )

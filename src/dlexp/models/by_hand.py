@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.errors import UserError
+from dlexp.models.activations import shown_name
 
 # σ′ from the input x and the output y = σ(x).
 DERIVATIVES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], Tensor]] = {
@@ -40,6 +41,7 @@ class ByHand(nn.Sequential):
                     "tanh, sigmoid, softplus or identity, or model.backward=autograd."
                 )
         self._values: list[Tensor] = []
+        self.gradients: dict[str, Tensor] = {}  # by each layer's output, for traces
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs, keeping each layer's input for `backward`."""
@@ -49,8 +51,10 @@ class ByHand(nn.Sequential):
         return self._values[-1]
 
     def backward(self, gradient: Tensor) -> None:
-        """Set every parameter's `grad` from `gradient` (N, classes), the loss's gradient by the last outputs."""
-        for module, x, y in reversed(list(zip(self, self._values, self._values[1:], strict=False))):
+        """Set every parameter's `grad`, and `gradients`, from that of the loss by the last outputs (N, classes)."""
+        layers = list(zip(self.named_children(), self._values, self._values[1:], strict=False))
+        for (name, module), x, y in reversed(layers):
+            self.gradients[shown_name(name, module)] = gradient
             if isinstance(module, nn.Flatten):
                 gradient = gradient.view_as(x)
             elif isinstance(module, nn.Linear):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dlexp.config.lazy import mpl_figure, mpl_ticker
 from dlexp.report.figures import COLOURS, MARKERS, boundary, logarithmic, save, shown_name
 from dlexp.report.text import reported
+from dlexp.report.worked import first_gradients
 from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
 from dlexp.runs.formatting import label, table
 
@@ -20,6 +21,8 @@ Varied = Mapping[str, Any]  # the keys in which the runs of a sweep differ, with
 
 def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
     """Return a line for each run: its varied keys, its final metrics on train and test, and its training time.
+
+    Before it, a line for each traced run: the norm of each parameter's gradient in the first step.
 
     A figure that a run's `reference` reports stands beside the measured one; those of traces are left to single runs.
     """
@@ -39,7 +42,7 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
         for key in columns:
             cells += [figures.get(key, ""), *[report.get(key, "")] * any(key in each for each in reports)]
         rows.append([*cells, f"{result['training_seconds']:.1f} s"])
-    return table([*header, "time"], rows)
+    return "\n\n".join(part for part in (first_gradients(runs), table([*header, "time"], rows)) if part)
 
 
 def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:

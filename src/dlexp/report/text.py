@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dlexp.errors import UserError
-from dlexp.runs.directory import DEMONSTRATION, PREDICTIONS, TRACE, RunDirectory
+from dlexp.report import worked
+from dlexp.runs.directory import DEMONSTRATION, RunDirectory
 from dlexp.runs.formatting import number, table
-
-WIDTH = 12  # the most numbers of a row, and rows of a tensor, that a trace prints; trace.csv has all
 
 
 def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
@@ -25,10 +24,12 @@ def scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
 def result(run: RunDirectory) -> str:
     """Return a run's results: its final metrics, training time, memory, and path."""
     content = run.read_json("result.json")
-    by_sample = predictions(run)
+    by_sample = worked.predictions(run)
+    untrained = by_sample and not content["epochs"]  # a forward pass of given weights: nothing is fitted
     of_every_split = content["final"]["train"].keys()
     shown = {split: {name: values[name] for name in of_every_split} for split, values in content["final"].items()}
-    lines = [part + "\n" for part in (trace(run), by_sample, scores(shown)) if part]
+    parts = (worked.trace(run), by_sample, "" if untrained else scores(shown))
+    lines = [part + "\n" for part in parts if part]
     classes = content.get("test_classes", {}).get("per_class", {})
     of_test = {name: value for name, value in content["final"]["test"].items() if name not in of_every_split}
     of_test |= {key: value for key, value in content.get("test_classes", {}).items() if key != "per_class"}  # of 0.1.0
@@ -38,7 +39,7 @@ def result(run: RunDirectory) -> str:
         positive = {key: int(value) if key.startswith("support ") else value for key, value in positive.items()}
         known = {key: value for key, value in (of_test | positive).items() if value is not None}
         lines += [table(["test, with classes weighing alike" if classes else "test", ""], known.items()), ""]
-    if below := below_constant(content):
+    if not by_sample and (below := below_constant(content)):
         lines += [below, ""]
     if selected := content["selected"]:
         lines.append(
@@ -49,9 +50,12 @@ def result(run: RunDirectory) -> str:
     elif content["stopped_early"]:
         monitor = run.keys()["early_stopping.monitor"]
         lines.append(f"Stopped early after epoch {content['epochs']}: {monitor} was undefined in every epoch.")
+    seconds, parameters = f"{content['training_seconds']:.2f} s", f"{content['parameters']:,} parameters"
     lines.append(
-        f"{content['epochs']} epochs, {content['steps']} steps in {content['training_seconds']:.2f} s of training, "
-        f"{content['parameters']:,} parameters, {content['peak_memory_bytes'] / 2**20:.0f} MiB at most."
+        f"Nothing is trained: these are the outputs of the initial weights ({parameters})."
+        if untrained
+        else f"{content['epochs']} epochs, {content['steps']} steps in {seconds} of training, {parameters}, "
+        f"{content['peak_memory_bytes'] / 2**20:.0f} MiB at most."
     )
     if rows := reported(run):
         lines += ["", table(["", "reported", "measured"], rows), ""]
@@ -84,30 +88,14 @@ def reported(run: RunDirectory) -> list[tuple[str, Any, Any]]:
     A row of the reference applies if its other keys (`batch_size`, `optimizer`) equal the run's.
     """
     keys, measured = run.keys(), run.figures()
-    measured |= {"/".join(["trace", *place]): value for place, value in _traced(run).items()}
+    for place, numbers in worked.traced(run).items():
+        measured |= {"/".join(["trace", *place, index]): value for index, value in numbers.items()}
     rows = []
     for row in keys.get("reference", ()):
         conditions = {key: value for key, value in row.items() if key not in measured}
         if all(keys.get(key) == value for key, value in conditions.items()):
             rows += [(key, _figure(row[key]), _figure(measured[key])) for key in row if key in measured]
     return rows
-
-
-def trace(run: RunDirectory) -> str:
-    """Return trace.csv, the tensors of the first steps: a line for each tensor, rows in brackets."""
-    tensors: dict[tuple[str, str, str], dict[str, list[str]]] = {}
-    for (step, what, name, index), value in _traced(run).items():
-        row, _, _ = index.rpartition(" ")
-        tensors.setdefault((step, what, name), {}).setdefault(row, []).append(f"{value:.6g}")
-    lines, last = [], None
-    for (step, what, name), rows in tensors.items():
-        if step != last:
-            lines += ["", "before the first step" if step == "0" else f"step {step}"]
-            last = step
-        shown = [" ".join(row[:WIDTH] + ["…"] * (len(row) > WIDTH)) for row in rows.values()]
-        text = shown[0] if len(shown) == 1 else " ".join(f"[{row}]" for row in shown[:WIDTH])
-        lines.append(f"  {what:10} {name:16} {text}{' …' if len(shown) > WIDTH else ''}".rstrip())
-    return "\n".join(lines[1:])
 
 
 def demonstration(run: RunDirectory) -> str:
@@ -132,23 +120,6 @@ def statements(run: RunDirectory) -> list[list[str]]:
     return rows
 
 
-def is_worked_example(run: RunDirectory) -> bool:
-    """Return whether a run is small enough to read every number: it is traced, or its samples are in its config."""
-    return (run.path / TRACE).exists() or run.read_config()["dataset"]["name"] == "inline"
-
-
-def predictions(run: RunDirectory) -> str:
-    """Return the samples that the config holds, with the net's prediction for each; '' for other datasets."""
-    dataset = run.read_config()["dataset"]
-    if dataset["name"] != "inline" or dataset["test_size"] is not None or dataset["test_to_train_ratio"] is not None:
-        return ""
-    inputs = dataset["inputs"] if dataset["test_inputs"] is None else dataset["test_inputs"]
-    (_, *columns), rows = run.read_cells(PREDICTIONS)
-    words = 2 if dataset["class_names"] else 0  # target and prediction, also if a class is called 007
-    cells = ([*row[1 : 1 + words], *map(float, row[1 + words :])] for row in rows)
-    return table(["input", *columns], ([str(x), *each] for x, each in zip(inputs, cells, strict=True)))
-
-
 def runs(directories: Iterable[RunDirectory]) -> str:
     """Return a line for each run: status, epoch, the final value of its first metric on train and test, path."""
     rows: list[list[Any]] = []
@@ -163,13 +134,6 @@ def runs(directories: Iterable[RunDirectory]) -> str:
         values = [figures.get(f"{split}/{measure}", "") for split in ("train", "test")]
         rows.append([status["status"], status["epoch"], measure, *values, str(run.path)])
     return table(["status", "epoch", "", "train", "test", "run"], rows)
-
-
-def _traced(run: RunDirectory) -> dict[tuple[str, str, str, str], float]:
-    if not (run.path / TRACE).exists():
-        return {}
-    rows = run.read_rows(TRACE)
-    return {(row["step"], row["what"], row["name"], row["index"]): float(row["value"]) for row in rows}
 
 
 def _figure(value: Any) -> Any:

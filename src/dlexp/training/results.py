@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import math
 import resource
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from dlexp.components.metrics import Metric, directions
 from dlexp.config.lazy import Image, torch
 from dlexp.errors import JobError
+from dlexp.models.activations import activations
 from dlexp.runs.directory import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
 from dlexp.storage.atomic import write_atomically
 from dlexp.training import evaluation
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WORST = 16  # misclassified images that are kept
+Layers: TypeAlias = "Mapping[str, Sequence[float]]"  # a column of predictions.csv for each number of a layer
 
 
 def write_results(session: Session, stop: Callable[[], bool], *, finished: bool) -> None:
@@ -47,7 +49,7 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
                     "optimizer.lr, or inputs of another scale (dataset.normalization), may help."
                 )
     write = _write_classes if job.source.class_names else _write_values
-    figures = write(run, job, outputs["test"])
+    figures = write(run, job, outputs["test"], _layers(job))
     write_boundary(job, run)
     samples = job.batches.size("train") * progress.epoch
     run.write_json(
@@ -77,12 +79,25 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
-def _write_classes(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
+def _layers(job: Job) -> dict[str, list[float]]:
+    """Return the outputs of each layer for the test split, a column for each number, if the net is a worked example."""
+    config = job.config
+    if config.dataset.name != "inline" or not (config.trace_steps or config.epochs == 0):
+        return {}
+    (inputs, _), *_ = job.batches.serve("test", job.batches.size("test"))
+    return {
+        f"{name}/{i}": column
+        for name, outputs in activations(job.model, inputs).items()
+        for i, column in enumerate(outputs.flatten(1).T.tolist())
+    }
+
+
+def _write_classes(run: RunDirectory, job: Job, outputs: Tensor, layers: Layers) -> dict[str, Any]:
     predicted, probabilities = evaluation.classify(outputs)
     names, targets, confidence = job.source.class_names, job.batches.targets("test"), probabilities.amax(1)
     pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
     predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
-    run.write_table(PREDICTIONS, ["index", "target", "prediction", "confidence"], predictions)
+    _write_predictions(run, ["target", "prediction", "confidence"], predictions, layers)
     if job.batches.has_images:
         wrong = [i for i in confidence.argsort(descending=True, stable=True).tolist() if predicted[i] != targets[i]]
         _write_wrong(run, job, [predictions[i] for i in wrong[:WORST]])
@@ -90,6 +105,13 @@ def _write_classes(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, An
     labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
     run.write_table(CONFUSION, ["true \\ predicted", *names], labelled)
     return {"test_classes": {"per_class": evaluation.per_class(predicted, targets, names)}}
+
+
+def _write_predictions(
+    run: RunDirectory, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], layers: Layers
+) -> None:
+    rows = [(*row, *(values[i] for values in layers.values())) for i, row in enumerate(rows)]
+    run.write_table(PREDICTIONS, ["index", *columns, *layers], rows)
 
 
 def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, ...]]) -> None:
@@ -104,14 +126,14 @@ def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, .
     write_atomically(run.path / WRONG_IMAGES, content.getvalue())
 
 
-def _write_values(run: RunDirectory, job: Job, outputs: Tensor) -> dict[str, Any]:
+def _write_values(run: RunDirectory, job: Job, outputs: Tensor, layers: Layers) -> dict[str, Any]:
     """Write predictions beside targets, one column each; number the outputs if they have no targets."""
     names, outputs = job.source.value_names, job.batches.in_units(outputs).flatten(1)
     targets = job.batches.published_targets("test")
     guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
     both = zip(targets.tolist(), outputs.tolist(), strict=True)
     rows = [(i, *target, *guess) for i, (target, guess) in enumerate(both)]
-    run.write_table(PREDICTIONS, ["index", *names, *guesses], rows)
+    _write_predictions(run, [*names, *guesses], rows, layers)
     return {}
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from dlexp.components.losses import Outputs, Targets
 from dlexp.config.lazy import nn, torch
-from dlexp.errors import UserError
+from dlexp.errors import UserError, did_you_mean
+from dlexp.models.activations import activations
 from dlexp.models.summary import summarize
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def check_fit(job: Job) -> None:
 
     _check_targets(job)
     _check_pairs(job)
+    _check_notation(job)
     if job.config.trace_steps and (count := _numbers_of_a_step(job)) > TRACEABLE:
         raise UserError(
             f"trace_steps={job.config.trace_steps} writes every number of a step, at most {TRACEABLE:,}, "
@@ -78,6 +80,20 @@ def _numbers_of_a_step(job: Job) -> int:
     """Count the numbers a traced step writes: inputs and activations of the batch, parameters and gradients."""
     shapes = [job.source.input_shape, *(row.output_shape for row in summarize(job.model, job.source.input_shape))]
     return job.batch_size * sum(map(math.prod, shapes)) + 2 * sum(p.numel() for p in job.model.parameters())
+
+
+def _check_notation(job: Job) -> None:
+    """Refuse a notation of a layer or parameter that the model lacks, or with another number of names than it has."""
+    notation = job.config.notation or {}
+    inputs, _ = next(iter(job.batches.serve("train", 1)))
+    layers = activations(job.model, inputs) if notation else {}
+    sizes = {name: output.numel() for name, output in layers.items()}
+    sizes |= {name: parameter.numel() for name, parameter in job.model.named_parameters()}
+    for key, names in notation.items():
+        if key not in sizes:
+            raise UserError(f"notation: the model has no {key}.{did_you_mean(key, sizes)}")
+        if isinstance(names, list) and len(names) != sizes[key]:
+            raise UserError(f"notation: {key} has {sizes[key]} numbers, not {len(names)}: {', '.join(names)}.")
 
 
 def _check_targets(job: Job) -> None:
