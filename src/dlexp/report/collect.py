@@ -11,7 +11,7 @@ from typing import Any
 
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
-from dlexp.report.figures import value_pairs
+from dlexp.report.figures import marks, value_pairs
 from dlexp.report.text import reported
 from dlexp.runs.directory import (
     BOUNDARY,
@@ -30,7 +30,7 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 4  # of the cache's format, and of the pictures
+VERSION = 5  # of the cache's format, and of the pictures
 MOST_POINTS = 300  # of a curve: a screen shows no more
 MOST_PAIRS = 500  # of true and predicted values
 WATCHED = (
@@ -107,6 +107,7 @@ def _of_result(run: RunDirectory) -> Facts:
     facts: Facts = {
         "figures": run.figures(),
         "selected": result.get("selected"),
+        "marks": marks(run),
         "memory": result.get("peak_memory_bytes"),
         "record": dataclasses.asdict(found) if found else None,
         "reported": reported(run),
