@@ -13,7 +13,7 @@ from dlexp.config.composition import grid, options
 from dlexp.config.config import load_config
 from dlexp.config.lazy import matplotlib
 from dlexp.report import collect as facts
-from dlexp.report import figures, paper, studies, text
+from dlexp.report import figures, paper, studies, text, worked
 from dlexp.runs.directory import RunDirectory, find_runs
 from dlexp.runs.formatting import label
 from dlexp.sweep.expansion import expand, varied
@@ -77,8 +77,8 @@ def _shown(runs: Sequence[tuple[RunDirectory, Row]]) -> dict[str, Any]:
     if newest.demonstration:
         result = newest.read_json("result.json")
         return {"tables": result["tables"], "statements": text.statements(newest), "findings": result["findings"]}
-    worked = [run for run, row in runs if row["seed"] == 0 and text.is_worked_example(run)]
-    printed = [part for run in worked for part in (text.trace(run), text.predictions(run)) if part]
+    small = [run for run, row in runs if row["seed"] == 0 and worked.is_worked_example(run)]
+    printed = [part for run in small for part in (worked.trace(run), worked.predictions(run)) if part]
     return {"runs": [row for _, row in sorted(runs, key=lambda each: each[1]["seed"])], "printed": printed}
 
 

@@ -34,6 +34,7 @@ def fake(name: str, accuracy: float, *, hashes: dict[str, str] | None = None, **
     """Write the files of a finished run of one epoch, with the figures given."""
     run = RunDirectory.create(Path("outputs"), name)
     config: dict[str, object] = {
+        "name": name,
         "dataset": {"name": "iris", "split_seed": 0},
         "model": {"name": "mlp", "activation": "relu"},
         "optimizer": {"name": "adam", "lr": 0.001},

@@ -12,7 +12,8 @@ from small_runs import train
 from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import estimate
 from dlexp.report import figures, paper, sweeps
-from dlexp.report.studies import Study
+from dlexp.report.collect import read
+from dlexp.report.studies import Study, studies
 from dlexp.runs.directory import RunDirectory
 
 LONG = "a_class_name_of_" + "many_" * 19 + "words"
@@ -31,6 +32,32 @@ def test_ticks_are_at_whole_epochs(epochs: int) -> None:
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert ticks and all(tick == round(tick) for tick in ticks)
+
+
+STOPS_EARLY = ("model.activation=relu", "dataset.validation_fraction=0.2", "optimizer.lr=0.5", "epochs=40",
+               "early_stopping.patience=2")  # fmt: skip
+
+
+def best_and_last(run: RunDirectory) -> dict[str, float]:
+    """Find them in metrics.csv, without result.json."""
+    losses = [row["validation/loss"] for row in run.read_table("metrics.csv")]
+    best = min(range(len(losses)), key=losses.__getitem__) + 1
+    return {f"best: epoch {best}": best, f"stopped: epoch {len(losses)}": len(losses)}
+
+
+def test_curves_of_early_stopping_mark_the_best_and_the_last_epoch() -> None:
+    run = train(*STOPS_EARLY)
+    expected = best_and_last(run)
+    assert 40 > max(expected.values()) > min(expected.values())
+    (study,) = studies([read(run)])
+    for figure in (figures.curves(run.read_table("metrics.csv"), figures.marks(run)), paper.curves(study)):
+        assert len(figure.axes) == 2
+        for axes in figure.axes:
+            vertical = {line.get_label(): line.get_xdata() for line in axes.lines if len({*line.get_xdata()}) == 1}
+            assert vertical == {name: [epoch, epoch] for name, epoch in expected.items()}
+    assert figures.marks(train("epochs=2")) == {}, "without validation no epoch is best"
+    unstopped = train("epochs=2", "dataset.validation_fraction=0.2")
+    assert figures.marks(unstopped).keys() == {"best", "last"}
 
 
 def test_a_loss_that_falls_by_far_has_a_logarithmic_axis() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from small_runs import start, train
+from test_figures import STOPS_EARLY, best_and_last
 from test_report import HOSTILE, REPORT, runs, study
 
 from dlexp.report import paper
@@ -97,6 +98,17 @@ def test_curves_are_means_with_bands_and_show_values(page: "playwright.Page") ->
     assert page.evaluate("document.querySelector(\"[data-plot='curve-loss']\").layout.yaxis.type") == "log"
     page.locator("#curves").get_by_label("Against").select_option("seconds")
     assert traces(page, "curve-loss")[-1]["x"][0] < 1
+
+
+def test_curves_of_early_stopping_mark_the_best_and_the_last_epoch(page: "playwright.Page") -> None:
+    expected = best_and_last(train(*STOPS_EARLY))
+    write(runs, REPORT)
+    show(page)
+    for axis in ("epoch", "step"):
+        page.locator("#curves").get_by_label("Against").select_option(axis)
+        marks = {trace["name"]: trace["x"] for trace in traces(page, "curve-loss") if len(trace["x"]) == 1}
+        steps = 1 if axis == "epoch" else 7  # 100 samples, of which 16 make a batch
+        assert marks == {name: [epoch * steps] for name, epoch in expected.items()}
 
 
 def test_the_page_shows_the_conclusions_of_compare_and_the_details_of_a_run(page: "playwright.Page") -> None:

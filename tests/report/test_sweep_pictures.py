@@ -20,7 +20,7 @@ def pictures(kind: str) -> list[Path]:
 def test_a_sweep_ends_with_a_table_and_its_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = ["train", "-m", "dataset=breast_cancer", "epochs=1", "log_gradients=true", "name=depth"]
     assert main([*sweep, "model.hidden_sizes=[5],[5,5,5]", "model.activation=relu,sigmoid"]) == 0
-    *_, table = capsys.readouterr().out.split("\n\n")
+    *_, table, best = capsys.readouterr().out.split("\n\n")
     header, *rows = table.splitlines()[:5]
     assert header.split()[:2] == ["hidden_sizes", "activation"]
     assert [row.split(" 0.")[0].rstrip() for row in rows] == [
@@ -29,7 +29,9 @@ def test_a_sweep_ends_with_a_table_and_its_pictures(capsys: pytest.CaptureFixtur
     accuracies = sorted(run.read_json("result.json")["final"]["test"]["accuracy"] for run in find_runs(Path("outputs")))
     assert sorted(float(row.split()[-3]) for row in rows) == pytest.approx(accuracies, abs=1e-4)
     assert len(pictures("gradients")) == 1 and not pictures("boundary")
-    assert table.splitlines()[-1] == str(pictures("gradients")[0])
+    sentence, path = best.splitlines()
+    assert path == str(pictures("gradients")[0])
+    assert sentence.startswith("Best: ") and f", test accuracy {accuracies[-1]:.4f}; next " in sentence
 
 
 def test_runs_with_other_metrics_have_columns_of_their_own() -> None:

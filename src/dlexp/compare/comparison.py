@@ -27,7 +27,7 @@ from dlexp.compare.statistics import (
     pairs_needed,
 )
 from dlexp.errors import UserError, did_you_mean
-from dlexp.runs.formatting import interval
+from dlexp.runs.formatting import decimals_of, interval, number
 
 LIMIT = 0.05
 SEE = "`dlexp list runs` shows the runs."
@@ -68,12 +68,23 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The best setting of a factor, or the best combination of several, with a sentence that names it."""
+
+    setting: str  # with its key, as in optimizer=adam
+    figure: str  # its mean
+    doubt: str  # why the data may not support it; '' if they do
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Every factor's effect, the combinations if there are several factors (best first), and notes on runs left out."""
 
     effects: Sequence[Effect]
     combinations: Mapping[str, Estimate] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    best: Best | None = None
 
 
 def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None = None) -> Comparison:
@@ -107,7 +118,13 @@ def compare(runs: Iterable[Record | None], by: Sequence[str], metric: str | None
         names = named(cells, [*factors, *further(measured, factors)])
         by_seed = {names[s]: estimate(list(_by_seed(each, _cases(cells)).values())) for s, each in cells.items()}
         combinations = _ranked(by_seed, higher=higher_is_better(metric, measured))
-    return Comparison(effects, combinations, list(dict.fromkeys(notes)))
+        first, *others = combinations
+        by_name = {names[s]: each for s, each in cells.items()}
+        best = _best("", metric, combinations, _differences(by_name, combinations, [(first, each) for each in others]))
+    else:
+        (effect,) = effects
+        best = _best(factors[0].removesuffix(".name"), metric, effect.settings, effect.differences)
+    return Comparison(effects, combinations, list(dict.fromkeys(notes)), best)
 
 
 def _refuse_other_units(metric: str, everything: Sequence[Record]) -> None:
@@ -146,8 +163,18 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
         )
     higher = higher_is_better(metric, everything)
     estimates = _ranked({name: estimate(list(each.values())) for name, each in figures.items()}, higher=higher)
-    pairs = list(itertools.combinations(estimates, 2))
-    values = {(one, other): _paired(by_name[one], by_name[other]) for one, other in pairs}
+    differences = _differences(by_name, estimates, list(itertools.combinations(estimates, 2)))
+    sentences = [_sentence(each, metric, estimates, higher=higher) for each in differences]
+    apart = [f"{d.one} and {d.other}" for d in differences if not d.pairs and figures[d.one].keys() & figures[d.other]]
+    crossed = [f"{', '.join(nuisances(everything, [factor]))}: never the same in {each}" for each in apart]
+    return Effect(factor, metric, estimates, differences, sentences, [*confounders(everything, [factor]), *crossed])
+
+
+def _differences(
+    cells: Mapping[str, Cells], estimates: Mapping[str, Estimate], pairs: Sequence[tuple[str, str]]
+) -> list[Difference]:
+    """Return the differences of pairs of settings, corrected for their number."""
+    values = {(one, other): _paired(cells[one], cells[other]) for one, other in pairs}
     p_values = {pair: paired_p_value(each) for pair, each in values.items() if len(each) > 1}
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     differences = []
@@ -159,10 +186,25 @@ def _effect(everything: Sequence[Record], factor: str, metric: str, notes: list[
         low, high = paired_interval(each)
         found = Difference(one, other, len(each), sum(each) / len(each), low, high, corrected[one, other])
         differences.append(found if found.claimed else replace(found, needed=pairs_needed(each, len(p_values))))
-    sentences = [_sentence(each, metric, estimates, higher=higher) for each in differences]
-    apart = [f"{d.one} and {d.other}" for d in differences if not d.pairs and figures[d.one].keys() & figures[d.other]]
-    crossed = [f"{', '.join(nuisances(everything, [factor]))}: never the same in {each}" for each in apart]
-    return Effect(factor, metric, estimates, differences, sentences, [*confounders(everything, [factor]), *crossed])
+    return differences
+
+
+def _best(factor: str, metric: str, settings: Mapping[str, Estimate], differences: Iterable[Difference]) -> Best:
+    """Return the first of the ranked `settings`; without a `factor` each name has its keys."""
+    (first, best), (second, next_best), *_ = settings.items()
+    name, shown = f"{factor}={first}" if factor else first, metric.replace("/", " ").replace("_", " ")
+    decimals = decimals_of(each.mean for each in settings.values())
+    figure, after = number(best.mean, decimals), number(next_best.mean, decimals)
+    rivals = [each for each in differences if each.one == first and not each.claimed]
+    doubt = ""
+    if rivals:
+        over = " and ".join(each.other for each in rivals) if len(rivals) < 4 else f"{len(rivals)} others"
+        tested = any(each.p_value is not None for each in rivals)
+        why = "is within the spread of the seeds" if tested else "may be chance: too few common seeds to test it"
+        doubt = f"its lead over {over} {why}"
+    lead = doubt or "its lead is larger than the spread of the seeds"
+    seeds = f" (mean of {best.count} seeds)" if best.count > 1 else ""
+    return Best(name, figure, doubt, f"Best: {name}, {shown} {figure}{seeds}; next {second}, {after}. I{lead[1:]}.")
 
 
 def _cells(everything: Sequence[Record], factors: Sequence[str], metric: str) -> dict[Setting, Cells]:

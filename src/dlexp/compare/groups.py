@@ -15,6 +15,7 @@ MAKE_A_JOB = ("data_sha256", "numerics", "code_sha256")  # with the config: anot
 PROVENANCE = (*MAKE_A_JOB, "split_sha256", "torch", "numpy", "processor", "device_name", "threads")
 WEIGHTS = "initial_weights_sha256"
 SEED = "seed"
+MOST_SETTINGS = 24  # of a factor: a key with more values is not compared
 OWN = "; each value is a setting of its own"
 Setting = tuple[Any, ...]  # the factors' values, hashable
 
@@ -128,6 +129,12 @@ def splitting(values: Mapping[str, Sequence[Hashable]], given: Sequence[Hashable
         if len(set(finer)) > len(set(given)):
             chosen, given = [*chosen, key], finer
     return chosen
+
+
+def varied(everything: Sequence[Record]) -> list[str]:
+    """Return the keys in which the runs differ, without seeds and those that follow from others."""
+    values = {key: [setting(each, [key]) for each in everything] for key in _varying(everything, [])}
+    return splitting(values, [()] * len(everything))
 
 
 def confounders(everything: Sequence[Record], factors: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ HEADER = ("n", "mean", "std", "95 % interval")
 
 
 def terminal(comparison: Comparison) -> str:
-    """Return each factor's table, confounders and sentences, then the table of combinations and the notes."""
+    """Return each factor's table, confounders and sentences, the table of combinations, the best one and the notes."""
     parts = []
     for effect in comparison.effects:
         others = ", averaged over the other factors" if comparison.combinations else ""
@@ -29,6 +29,7 @@ def terminal(comparison: Comparison) -> str:
     if comparison.combinations:
         title = f"{_title(comparison)}; no differences are tested among them"
         parts.append(table([_factors(comparison), *HEADER], shown(comparison.combinations)) + f"\n{title}")
+    parts += [comparison.best.sentence] if comparison.best else []
     return "\n\n".join([*parts, *comparison.notes])
 
 
@@ -43,6 +44,7 @@ def markdown(comparison: Comparison) -> str:
     if comparison.combinations:
         parts.append(f"{_title(comparison)}; no differences are tested among them:")
         parts.append(markdown_table([_factors(comparison), *HEADER], shown(comparison.combinations)))
+    parts += [plain(comparison.best.sentence)] if comparison.best else []
     return "\n\n".join([*parts, *map(plain, comparison.notes)])
 
 

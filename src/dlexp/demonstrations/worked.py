@@ -39,8 +39,18 @@ def one_update_slips(learning_rate: Positive = 0.1, epsilon: Positive = 1e-8) ->
             Sides("SGD: of w5 to w8", (start - learning_rate * gradient)[4:], sgd[4:]),
             Sides("Adam: w − η g / (|g| + ε) of w1 to w4, and by PyTorch", by_formula[:4], adam[:4]),
             Sides("Adam: of w5 to w8", by_formula[4:], adam[4:]),
-            Sides("slip: ∂E/∂w1 with (1 − tanh z)², and with 1 − tanh² z", first * (1 - h1) ** 2, gradient[0], None),
-            Sides("slip: w2, w4, w6 by Adam without | |, g / (g + ε), and with it", slipped[1:6:2], adam[1:6:2], None),
+            Sides(
+                "slip: ∂E/∂w1 with (1 − tanh z)², and with 1 − tanh² z",
+                first * (1 - h1) ** 2,
+                gradient[0],
+                relation="≈",
+            ),
+            Sides(
+                "slip: w2, w4, w6 by Adam without | |, g / (g + ε), and with it",
+                slipped[1:6:2],
+                adam[1:6:2],
+                relation="≈",
+            ),
         ]
     )
 

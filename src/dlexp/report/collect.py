@@ -11,7 +11,7 @@ from typing import Any
 
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
-from dlexp.report.figures import value_pairs
+from dlexp.report.figures import marks, value_pairs
 from dlexp.report.text import reported
 from dlexp.runs.directory import (
     BOUNDARY,
@@ -109,6 +109,7 @@ def _of_result(run: RunDirectory) -> Facts:
     facts: Facts = {
         "figures": run.figures(),
         "selected": result.get("selected"),
+        "marks": marks(run),
         "memory": result.get("peak_memory_bytes"),
         "record": dataclasses.asdict(found) if found else None,
         "reported": reported(run),

@@ -67,7 +67,17 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
 
 def _curves(run: RunDirectory) -> Figure | None:
     rows = run.read_table(METRICS)
-    return curves(rows) if rows else None  # there are no rows before the first epoch
+    return curves(rows, marks(run)) if rows else None  # there are no rows before the first epoch
+
+
+def marks(run: RunDirectory) -> dict[str, int]:
+    """Return the epochs to mark on a run's curves: the best by validation, and the last; {} without validation."""
+    if not run.has_result():
+        return {}
+    result = run.read_json("result.json")
+    best, stopped = result.get("selected"), result.get("stopped_early")
+    found = {"best": best["epoch"]} if best else {}
+    return found | ({"stopped" if stopped else "last": result["epochs"]} if best or stopped else {})
 
 
 def _confusion_matrix(run: RunDirectory) -> Figure:
@@ -204,8 +214,11 @@ def panels(
     return figure
 
 
-def curves(rows: list[dict[str, float]]) -> Figure:
-    """Return the loss and each metric against the epoch, every split in each panel, two panels a row."""
+def curves(rows: list[dict[str, float]], marked: Mapping[str, int] | None = None) -> Figure:
+    """Return the loss and each metric against the epoch, every split in each panel, two panels a row.
+
+    Each epoch of `marked` has a vertical line.
+    """
     epochs = [row["epoch"] for row in rows]
     metrics = [key.removeprefix("test/") for key in rows[0] if key.startswith("test/")]
     down = -(-len(metrics) // 2)
@@ -219,14 +232,25 @@ def curves(rows: list[dict[str, float]]) -> Figure:
             if f"{split}/{metric}" in rows[0]:
                 shown += (values := [row[f"{split}/{metric}"] for row in rows])
                 marker = "o" if len(rows) < 3 else None
-                axes.plot(epochs, values, style, color=colour, marker=marker, label=f"{split} ({values[-1]:.4g})")
+                axes.plot(
+                    epochs, values, style, color=colour, marker=marker, label=f"{split} ({values[-1]:.4g} at the end)"
+                )
+        mark_epochs(axes, marked or {})
         axes.set(xlabel="epoch", ylabel=(label := metric.replace("_", " ")), title=label.capitalize())
         if is_steep(shown):
             logarithmic(axes)
         whole_epochs(axes, epochs)
         axes.grid(alpha=0.3)
-        axes.legend(title="at the last epoch")
+        axes.legend()
     return figure
+
+
+def mark_epochs(axes: Axes, marked: Mapping[str, int], name: str = "", colour: str = "black") -> None:
+    """Draw a vertical line at each epoch of a run called `name`: the best one dash-dotted, the last one dashed."""
+    for what, epoch in marked.items():
+        label = f"{shown_name(name)}, {what}: epoch {epoch}" if name else f"{what}: epoch {epoch}"
+        style = "-." if what == "best" else (0, (6, 3))  # longer dashes than a curve's
+        axes.axvline(epoch, color=colour, linestyle=style, linewidth=1.2, label=label)
 
 
 def logarithmic(axes: Axes) -> None:

@@ -11,7 +11,7 @@ from dlexp.config.lazy import matplotlib, mpl_figure
 from dlexp.report import sweeps
 from dlexp.report.collect import Facts, read_columns
 from dlexp.report.confusion import confusion_matrix, shown_name
-from dlexp.report.figures import COLOURS, MARKERS, is_steep, logarithmic, whole_epochs
+from dlexp.report.figures import COLOURS, MARKERS, is_steep, logarithmic, mark_epochs, whole_epochs
 from dlexp.report.studies import Study, best_first, by_strength, measured, settings
 from dlexp.runs.directory import BOUNDARY, METRICS, RunDirectory
 from dlexp.runs.formatting import decimals_of, number
@@ -66,7 +66,8 @@ def curves(study: Study) -> Figure:
     """Draw loss and metrics against the epoch, a line for each setting of the factor with the largest effect.
 
     A line is the mean over the runs of its setting; losses of several units have lines of their own. The means are of
-    whole tables: the facts' curves are thinned, each on a grid of its own.
+    whole tables: the facts' curves are thinned, each on a grid of its own. If a setting has one run, vertical lines
+    mark its best and last epoch.
     """
     factor = next(iter(by_strength(study)), "")
     columns = [key for run in study.runs for key in run["curves"] if key.startswith("test/")]
@@ -91,11 +92,13 @@ def curves(study: Study) -> Figure:
                 )
                 if split == "test" and len(runs) > 1:
                     axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
+            if len(runs) == 1:
+                mark_epochs(axes, runs[0].get("marks", {}), name, COLOURS[i % len(COLOURS)] if name else "black")
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         if is_steep(shown):
             logarithmic(axes)
         whole_epochs(axes, ends)
-        if len(groups) > 1 and (axes is figure.axes[0] or len(keys) > 1):
+        if axes.get_legend_handles_labels()[1] and (axes is figure.axes[0] or len(keys) > 1):
             axes.legend(title=", ".join(keys))
     figure.suptitle(f"{study.name}: test solid, train dotted", fontsize=9)
     return figure

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlexp.compare.comparison import Comparison, compare
-from dlexp.compare.groups import SEED, splitting, units
+from dlexp.compare.groups import MOST_SETTINGS, SEED, splitting, units
 from dlexp.compare.statistics import Estimate
 from dlexp.config.keys import makes_a_difference
 from dlexp.errors import UserError
 from dlexp.report.collect import Facts, record_of
 from dlexp.runs.formatting import label
 
-MOST_SETTINGS = 24  # of a factor: a key with more values is not compared
 MOST_FACTORS = 4
 
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.compare.groups import record
+from dlexp.compare.studies import by_data
 from dlexp.config.lazy import mpl_figure, mpl_ticker
+from dlexp.errors import UserError
 from dlexp.report.figures import COLOURS, MARKERS, boundary, logarithmic, save, shown_name
 from dlexp.report.text import reported
 from dlexp.report.worked import first_gradients
@@ -25,6 +28,7 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
     Before it, a line for each traced run: the norm of each parameter's gradient in the first step.
 
     A figure that a run's `reference` reports stands beside the measured one; those of traces are left to single runs.
+    Sentences below the table name the best setting, one for each set of data.
     """
     if not runs:
         return ""
@@ -42,7 +46,19 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
         for key in columns:
             cells += [figures.get(key, ""), *[report.get(key, "")] * any(key in each for each in reports)]
         rows.append([*cells, f"{result['training_seconds']:.1f} s"])
-    return "\n\n".join(part for part in (first_gradients(runs), table([*header, "time"], rows)) if part)
+    parts = (first_gradients(runs), table([*header, "time"], rows), *_best([run for _, run in runs]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _best(runs: Sequence[RunDirectory]) -> list[str]:
+    try:
+        found = by_data(map(record, runs))
+    except UserError as error:  # for example losses of several units, and no metric that all runs have
+        return [f"No best setting: {error}"]
+    sentences = (
+        f"{data}: {each.best.sentence}" if data else each.best.sentence for data, each in found.items() if each.best
+    )
+    return ["\n".join(sentences)] if found else []
 
 
 def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:

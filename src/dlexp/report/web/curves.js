@@ -26,6 +26,28 @@ const band = (runs, table, column, axis) => {
   return points;
 };
 
+// Markers at the best and the last epoch of a run with validation, on its curve of one split.
+const markTraces = (run, state, column, common, showlegend) => {
+  const curve = run.curves;
+  if (state.table !== "curves" || !curve?.[column]?.length) return [];
+  const at = (epoch, key) => interpolated(curve.epoch, curve[key], epoch);
+  return Object.entries(run.marks ?? {}).map(([what, epoch]) => ({
+    x: [at(epoch, state.axis)],
+    y: [at(epoch, column)],
+    mode: "markers",
+    marker: {
+      symbol: what === "best" ? "star" : "x-thin-open",
+      size: 12,
+      color: common.line.color,
+      line: { width: 2 },
+    },
+    name: `${common.name === "run" ? "" : `${common.name}, `}${what}: epoch ${epoch}`,
+    legendgroup: common.legendgroup,
+    showlegend,
+    hovertemplate: `${what}: epoch ${epoch}<br>${escaped(words(column))} %{y:.4g}<extra></extra>`,
+  }));
+};
+
 const curveTraces = (groups, state, metric) => {
   const traces = [];
   let index = 0;
@@ -60,6 +82,7 @@ const curveTraces = (groups, state, metric) => {
             opacity: 0.8,
             hovertemplate: `${named} %{y:.4g}<br>${at}<br>${escaped(run.place)}<extra></extra>`,
           });
+          traces.push(...markTraces(run, state, column, common, main && runs.length === 1));
         });
         continue;
       }
@@ -87,6 +110,7 @@ const curveTraces = (groups, state, metric) => {
         customdata: points.map((p) => [p.low, p.high, p.n]),
         hovertemplate: `${named} %{y:.4g}<br>${range}<br>${at}<extra></extra>`,
       });
+      if (runs.length === 1) traces.push(...markTraces(runs[0], state, column, common, main));
     }
   }
   return traces;
