@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import F, optim, torch
 from dlexp.config.schema import Positive
-from dlexp.demonstrations.sides import Demonstration, Sides
+from dlexp.demonstrations.sides import Demonstration, Sides, Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,28 +30,30 @@ def one_update_slips(learning_rate: Positive = 0.1, epsilon: Positive = 1e-8) ->
     adam, _ = _update(optim.Adam, start, x, lr=learning_rate, eps=epsilon)
     by_formula = start - learning_rate * gradient / (gradient.abs() + epsilon)
     slipped = start - learning_rate * gradient / (gradient + epsilon)
-    first = below1 * x[0]
+    squared = below1 * x[0] * (1 - h1) ** 2
+    names = [f"w{i}" for i in range(1, 9)]
+    columns = ("weight", "before", "gradient", "by autograd", "after SGD", "after Adam", "Adam without | |")
+    numbers = (start, gradient, by_autograd, sgd, adam, slipped)
+    rises = ", ".join(name for name, g in zip(names, gradient, strict=True) if g < 0)
     return Demonstration(
         [
-            Sides("∂E/∂w1 to ∂E/∂w4, by formula and by autograd", gradient[:4], by_autograd[:4]),
-            Sides("∂E/∂w5 to ∂E/∂w8", gradient[4:], by_autograd[4:]),
-            Sides("SGD: w − η g of w1 to w4, and by PyTorch", (start - learning_rate * gradient)[:4], sgd[:4]),
-            Sides("SGD: of w5 to w8", (start - learning_rate * gradient)[4:], sgd[4:]),
-            Sides("Adam: w − η g / (|g| + ε) of w1 to w4, and by PyTorch", by_formula[:4], adam[:4]),
-            Sides("Adam: of w5 to w8", by_formula[4:], adam[4:]),
-            Sides(
-                "slip: ∂E/∂w1 with (1 − tanh z)², and with 1 − tanh² z",
-                first * (1 - h1) ** 2,
-                gradient[0],
-                relation="≈",
-            ),
-            Sides(
-                "slip: w2, w4, w6 by Adam without | |, g / (g + ε), and with it",
-                slipped[1:6:2],
-                adam[1:6:2],
-                relation="≈",
-            ),
-        ]
+            Sides("∂E/∂w, by formula and by autograd", gradient, by_autograd),
+            Sides("SGD: w − η g, and PyTorch's", start - learning_rate * gradient, sgd),
+            Sides("Adam: w − η g / (|g| + ε), and PyTorch's", by_formula, adam),
+            Sides("slip: ∂E/∂w1 with (1 − tanh z)², and with 1 − tanh² z", squared, gradient[0], relation="≈"),
+        ],
+        {
+            "One update of every weight": Table(
+                columns, [(name, *map(float, row)) for name, *row in zip(names, *numbers, strict=True)]
+            )
+        },
+        findings=[
+            f"The derivative of tanh z is 1 − tanh² z: the gradient of w1 is {gradient[0]:.2g}. With (1 − tanh z)², as "
+            f"the homework writes once, it would be {squared:.2g}.",
+            "Adam's first step divides each gradient by its own size, so every weight moves by "
+            f"{learning_rate:g}, against the sign of its gradient: {rises} rise. Without | | all would fall, as in "
+            "the homework.",
+        ],
     )
 
 
@@ -64,7 +66,14 @@ def pooling_gradients() -> Demonstration:
     data = torch.tensor(both, dtype=torch.float64)
     average = _through_pooling("average, 1/2 to each", lambda z: F.avg_pool1d(z, 2, 1), data)
     maximum = _through_pooling("maximum, all to the larger", lambda z: F.max_pool1d(z, 2, 1), data)
-    return Demonstration([*average, *maximum])
+    return Demonstration(
+        [*average, *maximum],
+        findings=[
+            "Pooling has no weights, but an error passes it: the average gives half of each gradient to both of its "
+            "inputs, the maximum all of it to the larger one. The homework says that pooling's derivative is zero: it "
+            "is not."
+        ],
+    )
 
 
 def _update(optimizer: type[torch.optim.Optimizer], start: Tensor, x: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
