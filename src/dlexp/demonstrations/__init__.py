@@ -1,12 +1,13 @@
 """Demonstrations: exercises that show a statement by computing its two sides."""
 
 from dlexp.config.registry import Registry
-from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
+from dlexp.demonstrations.convolution import pointwise_convolution, transposed_convolution
 from dlexp.demonstrations.counts import layer_table, perceptron_parameters
 from dlexp.demonstrations.dropout import dropout_ensemble
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.separable import composed_convolution, composed_gradients
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
 from dlexp.demonstrations.xnor import xnor_in_numpy
@@ -26,6 +27,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             pointwise_convolution,
             transposed_convolution,
             composed_convolution,
+            composed_gradients,
             sigmoid_is_softmax,
             log_sum_exp,
             several_labels,
