@@ -2,7 +2,7 @@
 
 from dlexp.config.registry import Registry
 from dlexp.demonstrations.convolution import pointwise_convolution, transposed_convolution
-from dlexp.demonstrations.counts import layer_table, perceptron_parameters
+from dlexp.demonstrations.counts import backpropagation_cost, layer_table, perceptron_parameters
 from dlexp.demonstrations.dropout import dropout_ensemble
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
@@ -39,6 +39,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             sigmoid_deltas,
             perceptron_parameters,
             layer_table,
+            backpropagation_cost,
             xnor_in_numpy,
         )
     },
