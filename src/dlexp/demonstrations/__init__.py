@@ -7,6 +7,7 @@ from dlexp.demonstrations.dropout import dropout_ensemble
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.optimization import hessian_cost, newton, optimizers
 from dlexp.demonstrations.separable import composed_convolution, composed_gradients
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
@@ -40,6 +41,9 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             perceptron_parameters,
             layer_table,
             backpropagation_cost,
+            newton,
+            hessian_cost,
+            optimizers,
             xnor_in_numpy,
         )
     },
