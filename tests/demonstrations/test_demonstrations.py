@@ -70,7 +70,7 @@ def test_a_figure_is_drawn() -> None:
     assert (run.path / "figure.png").read_bytes().startswith(b"\x89PNG")
     with (run.path / "figure.csv").open() as file:
         curves = [row["curve"] for row in csv.DictReader(file)]
-    assert curves.count("gradient descent, a point a step") == 31
+    assert curves.count("gradient descent, 30 steps") == 2 * 31
 
 
 def test_descent_is_near_weight_decay_as_the_book_states() -> None:

@@ -1,14 +1,16 @@
 """Demonstrations: exercises that show a statement by computing its two sides."""
 
 from dlexp.config.registry import Registry
-from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
-from dlexp.demonstrations.counts import layer_table, perceptron_parameters
+from dlexp.demonstrations.convolution import pointwise_convolution, transposed_convolution
+from dlexp.demonstrations.counts import backpropagation_cost, layer_table, perceptron_parameters
 from dlexp.demonstrations.dropout import dropout_ensemble, dropped_channels, variance_shift
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
 from dlexp.demonstrations.maxout import maxout_fits
 from dlexp.demonstrations.normalization import batch_norm, batch_norm_of_images, layer_norm, running_statistics
+from dlexp.demonstrations.optimization import hessian_cost, newton, optimizers
+from dlexp.demonstrations.separable import composed_convolution, composed_gradients
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
 from dlexp.demonstrations.worked import one_update_slips, pooling_gradients
@@ -36,6 +38,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             pointwise_convolution,
             transposed_convolution,
             composed_convolution,
+            composed_gradients,
             sigmoid_is_softmax,
             log_sum_exp,
             several_labels,
@@ -47,6 +50,10 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             sigmoid_deltas,
             perceptron_parameters,
             layer_table,
+            backpropagation_cost,
+            newton,
+            hessian_cost,
+            optimizers,
             xnor_in_numpy,
             one_update_slips,
             pooling_gradients,

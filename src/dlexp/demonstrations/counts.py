@@ -1,14 +1,15 @@
-"""The number of parameters of a net, by formula and in PyTorch (dl_hw3 ex12, nn_theory ex03)."""
+"""What nets and their gradients cost, by formula and in PyTorch (dl_hw3 ex01 and ex12, nn_theory ex03)."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import nn, torch
-from dlexp.config.schema import Count, name_and_arguments
-from dlexp.demonstrations.sides import Demonstration, LayerSizes, Sides
+from dlexp.config.schema import Count, Seed, name_and_arguments
+from dlexp.demonstrations.sides import Demonstration, LayerSizes, Panel, Sides, Table
 from dlexp.errors import UserError
 from dlexp.models.layers import ACTIVATIONS
 from dlexp.models.layers import layers as build
@@ -16,6 +17,7 @@ from dlexp.models.summary import summarize
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 FORMULAS = ("linear", "conv2d", "max_pool2d", "avg_pool2d", "flatten")
 UNCHANGING = (*ACTIVATIONS, "activation", "dropout", "dropout2d", "softmax", "log_softmax")
@@ -105,3 +107,84 @@ def _only_numbers(name: str, arguments: Any) -> bool:
 
 def _count(*modules: torch.nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
+
+
+def counted(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
+    """Return what `function(*arguments)` returns, and the multiplications of its matrix products and convolutions.
+
+    PyTorch counts them. Its counter takes the gradient of a grouped convolution for one without groups (PyTorch 2.12).
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        result = function(*arguments)
+    return result, int(counter.get_total_flops()) // 2  # it counts multiplications and additions separately
+
+
+def backpropagation_cost(
+    widths: tuple[Count, ...] = (2, 4, 8, 16, 32), hidden_layers: Count = 2, seed: Seed = 0
+) -> Demonstration:
+    """Count the multiplications of a backward pass, and of a forward-mode pass for each weight, for nets n → … → n → 1.
+
+    tanh units, E = ½ y², one sample. Multiplications by the slope of an activation, one a unit, are left out.
+    """
+    sides, rows = [], []
+    for width in widths:
+        torch.manual_seed(seed)
+        sizes = [width] * (hidden_layers + 1) + [1]
+        weights = [torch.randn(b, a, dtype=torch.float64) / a**0.5 for a, b in itertools.pairwise(sizes)]
+        inputs = [torch.randn(1, width, dtype=torch.float64)]  # of each layer, and the output
+        for weight in weights:
+            z = inputs[-1] @ weight.requires_grad_().T
+            inputs.append(z.tanh() if weight is not weights[-1] else z)
+        error = inputs[-1].square().sum() / 2
+        autograd, backward = counted(torch.autograd.grad, error, weights)
+        weights, inputs = ([each.detach() for each in values] for values in (weights, inputs))
+        by_weight, forward = counted(_forward_mode, weights, inputs)
+        autograd, by_weight = (torch.cat([each.flatten() for each in found]) for found in (autograd, by_weight))
+        products = [weight.numel() for weight in weights]
+        count = sum(products)
+        by_formula = 2 * count - products[0], sum(n * sum(products[i + 1 :]) for i, n in enumerate(products))
+        sides += [
+            Sides(f"width {width}: gradients by forward mode and by backpropagation", by_weight, autograd),
+            Sides(f"width {width}: backpropagation, 2 N − N₁ multiplications", by_formula[0], backward),
+            Sides(f"width {width}: forward mode, Σ Nᵢ (Nᵢ₊₁ + Nᵢ₊₂ + …) multiplications", by_formula[1], forward),
+        ]
+        rows.append([width, count, backward, forward, forward / backward])
+    points = {name: [(row[1], row[i]) for row in rows] for i, name in ((2, "backpropagation"), (3, "forward mode"))}
+    used = [
+        [f"{i + 1}", size, size * (sizes[i + 2] if i < hidden_layers else 0), products[i], sum(products[:i])]
+        for i, size in enumerate(sizes[1:])
+    ]
+    return Demonstration(
+        sides,
+        {
+            "Multiplications for the gradient of N weights, N₁ of them in the first layer": Table(
+                ["width", "N", "backpropagation", "forward mode, a pass a weight", "times as many"], rows
+            ),
+            f"What is used again at width {width}": Table(
+                ["layer", "its δ", "multiplications for them", "weights of the layer", "weights below"], used
+            ),
+        },
+        {"Multiplications for all gradients": Panel(points, "weights", "multiplications", log="xy")},
+        [
+            f"At width {width}, forward mode takes {rows[-1][4]:.0f} times the multiplications of backpropagation. The"
+            f" latter takes {rows[-1][2] / rows[-1][1]:.2f} for each weight, and less than 2 at every width.",
+            "Backpropagation computes each δ once: every weight's gradient is a δ of its layer times an input, and the"
+            " δ of the layer below are sums of them. A forward-mode pass computes everything above its weight anew.",
+        ],
+    )
+
+
+def _forward_mode(weights: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return ∂E/∂w for each layer's weights: a row for each weight carries ∂z/∂w upwards, all rows at once."""
+    gradients = []
+    for i, weight in enumerate(weights):
+        outputs = len(weight)
+        rows = (torch.eye(outputs)[:, None] * inputs[i][0, :, None]).reshape(
+            -1, outputs
+        )  # ∂z/∂w: an input, at its unit
+        for h, above in zip(inputs[i + 1 :], weights[i + 1 :], strict=False):
+            rows = (rows * (1 - h.square())) @ above.T
+        gradients.append(rows * inputs[-1])
+    return gradients
