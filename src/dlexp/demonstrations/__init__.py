@@ -6,7 +6,7 @@ from dlexp.demonstrations.counts import backpropagation_cost, layer_table, perce
 from dlexp.demonstrations.dropout import dropout_ensemble
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
-from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.linear import deep_linear, few_samples, linear_rank
 from dlexp.demonstrations.optimization import hessian_cost, newton, optimizers
 from dlexp.demonstrations.separable import composed_convolution, composed_gradients
 from dlexp.demonstrations.sides import Demonstration
@@ -34,6 +34,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             several_labels,
             early_stopping_is_l2,
             linear_rank,
+            few_samples,
             deep_linear,
             squared_error_gradients,
             shared_weight_gradients,
