@@ -82,6 +82,17 @@ def test_descent_is_near_weight_decay_as_the_book_states() -> None:
     assert relative[0] > 3 * relative[1] > 9 * relative[2] and relative[2] < 0.01
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 3, 1, 1), (2, 7, 2, 0, 2), (3, 8, 3, 2, 3), (2, 5, 1, 1, 2), (3, 4, 3, 1, 2)])
+def test_the_matrix_of_a_convolution_is_right_for_any_shape(shape: tuple[int, ...]) -> None:
+    names = ("channels", "length", "kernel_size", "padding", "stride")
+    shown = demonstration(name="transposed_convolution", **dict(zip(names, shape, strict=True)))
+    assert all(pair.holds for pair in shown.sides)
+    c, transposed, _ = list(shown.tables.values())[:3]
+    assert [row[1:] for row in transposed.rows] == [list(column) for column in list(zip(*c.rows, strict=True))[1:]]
+    if shape[4] == 1 and shape[3] == 1:
+        assert transposed.rows[0][1:3] == ["w2", "w1"]
+
+
 def test_a_statement_that_does_not_hold_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "half_proofs.py").write_text(
         "from dlexp.demonstrations.sides import Demonstration, Panel, Sides, Table\n"

@@ -6,7 +6,7 @@ from dlexp.demonstrations.counts import backpropagation_cost, layer_table, perce
 from dlexp.demonstrations.dropout import dropout_ensemble, dropped_channels, variance_shift
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
 from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
-from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.linear import deep_linear, few_samples, linear_rank
 from dlexp.demonstrations.maxout import maxout_fits
 from dlexp.demonstrations.normalization import batch_norm, batch_norm_of_images, layer_norm, running_statistics
 from dlexp.demonstrations.optimization import hessian_cost, newton, optimizers
@@ -57,6 +57,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             xnor_in_numpy,
             one_update_slips,
             pooling_gradients,
+            few_samples,
         )
     },
 )

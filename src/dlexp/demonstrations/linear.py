@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dlexp.config.lazy import nn, torch
-from dlexp.config.schema import Count, Seed
-from dlexp.demonstrations.sides import Demonstration, LayerSizes, Sides
+from dlexp.config.schema import Count, Positive, Seed
+from dlexp.demonstrations.sides import Demonstration, LayerSizes, Panel, Sides, Table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,6 +39,113 @@ def linear_rank(hidden_sizes: tuple[Count, ...] = (4, 16), samples: Count = 200,
         sides.append(Sides(f"{name}: final loss = least of any map of rank {rank}", reached, best, 1e-6))
         sides.append(Sides(f"{name}: rank of the product of the weights", its_rank, rank))
     return Demonstration(sides)
+
+
+def few_samples(
+    samples: tuple[Count, ...] = (2, 3, 6, 12), small: Positive = 0.03, repeats: Count = 10, seed: Seed = 0
+) -> Demonstration:
+    """Train linear nets 5 → 5, 5 → 4 → 5 and 5 → 16 → 5 on few samples of maps of rank 5, and test what they learn.
+
+    Initial weights are PyTorch's, and `small` times these. Fewer samples than inputs leave a part of the map open:
+    gradients do not change what the first layer does with inputs outside of the samples' span. The test error is the
+    mean over inputs from a standard normal distribution, with the same noise, by formula.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    settings = [(scale, count) for scale in (1.0, small) for count in samples]
+    truth = torch.randn(repeats, 5, 5, generator=generator, dtype=torch.float64)
+    x, noise = torch.randn(2, repeats, max(samples), 5, generator=generator, dtype=torch.float64)
+    y = x @ truth + 0.1 * noise
+    # All settings train at once, as batches of matrices: a row that a setting leaves out is 0, and adds no gradient.
+    kept = torch.stack([(torch.arange(max(samples)) < count) / count**0.5 for _, count in settings]).double()
+    x, y = ((kept[:, None, :, None] * each).flatten(0, 1) for each in (x, y))
+    train, test, ranks = {}, {}, {}
+    for sizes in ([5, 5], [5, 4, 5], [5, 16, 5]):
+        name = " → ".join(map(str, sizes))
+        weights = [
+            (torch.rand(repeats, a, b, generator=generator).double() * 2 - 1) / a**0.5
+            for a, b in itertools.pairwise(sizes)
+        ]
+        weights = [torch.cat([scale * w for scale, _ in settings]).requires_grad_() for w in weights]
+        start, learned = _product(weights).detach(), _learn(weights, x, y)
+        off = learned - truth.repeat(len(settings), 1, 1)
+        train[name] = ((x @ learned - y).square().sum((1, 2)) / 5).view(len(settings), repeats)
+        test[name] = (off.square().sum((1, 2)) / 5 + 0.01).view(len(settings), repeats)
+        ranks[name] = torch.linalg.matrix_rank(learned, rtol=0.05).view(len(settings), repeats).double().mean(1)
+        if len(sizes) == 2:
+            nearest = start + torch.linalg.pinv(x) @ (y - x @ start)
+            closed = Sides("5 → 5 learns W₀ + X⁺ (Y − X W₀), the map nearest to its first one", learned, nearest, 1e-3)
+    few = [i for i, (_, count) in enumerate(settings) if count < 5]
+    small_few = [i for i in few if i >= len(samples)]
+    enough = [i for i in range(len(samples)) if i not in few]
+    least = torch.stack([train[name][few] for name in train])
+    sides = [closed]
+    if few:
+        statement = "fewer samples than inputs: every net's error on train < 0.001"
+        sides.append(Sides(statement, least, torch.full_like(least, 1e-3), relation="<"))
+        first, third = (test[name][small_few].mean(1) for name in ("5 → 5", "5 → 16 → 5"))
+        sides.append(
+            Sides(f"they, with {small:g} of the weights: test errors of 5 → 5 and 5 → 16 → 5", first, third, 0.1)
+        )
+    if enough:
+        first, third = (test[name][enough].mean(1) for name in ("5 → 5", "5 → 16 → 5"))
+        sides.append(Sides("as many samples or more: test errors of 5 → 5 and 5 → 16 → 5", first, third, 0.05))
+    worse = [int(n) for n in (test["5 → 16 → 5"] > 1.01 * test["5 → 5"]).sum(1)]
+    labels: list[list[str | float]] = [[f"{scale:g}", count] for scale, count in settings]
+
+    def table(values: Mapping[str, Tensor]) -> list[list[str | float]]:
+        return [[*label, *(float(f"{value[i]:.3g}") for value in values.values())] for i, label in enumerate(labels)]
+
+    errors = {f"{split} {name}": e[name].mean(1) for split, e in (("train", train), ("test", test)) for name in train}
+    return Demonstration(
+        sides,
+        {
+            f"Mean errors of {repeats} maps; initial weights are those of PyTorch times the first column": Table(
+                ["times", "samples", *errors], table(errors)
+            ),
+            "Singular values above 5 % of the largest, and how often 5 → 16 → 5 is 1 % worse on test": Table(
+                ["times", "samples", *ranks, f"worse, of {repeats}"],
+                [[*row, n] for row, n in zip(table(ranks), worse, strict=True)],
+            ),
+        },
+        {
+            f"Test error, initial weights times {scale:g}": Panel(
+                {
+                    n: [(c, float(e[k * len(samples) + i].mean())) for i, c in enumerate(samples)]
+                    for n, e in test.items()
+                },
+                x="samples",
+                y="mean squared error",
+                log="xy",
+            )
+            for k, scale in enumerate((1.0, small))
+        },
+        [
+            f"With {settings[i][1]} samples, 5 → 16 → 5 is worse on test than 5 → 5 in {worse[i]} of {repeats} cases"
+            f" with PyTorch's initial weights, and in {worse[i + len(samples)]} with {small:g} of them."
+            for i in few
+            if i < len(samples)
+        ],
+    )
+
+
+def _product(weights: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.matmul, weights)
+
+
+def _learn(weights: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """Train each net of a batch, from its `weights`, and return the maps that they learn, (nets, 5, 5)."""
+    optimizer = torch.optim.LBFGS(
+        weights, max_iter=300, tolerance_change=0, tolerance_grad=1e-6, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        value = (x @ _product(weights) - y).square().sum()
+        value.backward()
+        return value.item()
+
+    optimizer.step(loss)
+    return _product(weights).detach()
 
 
 def _train(net: nn.Module, x: Tensor, y: Tensor) -> float:
