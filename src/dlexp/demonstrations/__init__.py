@@ -5,8 +5,9 @@ from dlexp.demonstrations.convolution import composed_convolution, pointwise_con
 from dlexp.demonstrations.counts import layer_table, perceptron_parameters
 from dlexp.demonstrations.dropout import dropout_ensemble
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
-from dlexp.demonstrations.gradients import shared_weight_gradients, sigmoid_deltas, squared_error_gradients
+from dlexp.demonstrations.gradients import sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, linear_rank
+from dlexp.demonstrations.shared_weights import shared_weight_gradients
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
 from dlexp.demonstrations.xnor import xnor_in_numpy
