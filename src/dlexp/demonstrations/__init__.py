@@ -1,6 +1,7 @@
 """Demonstrations: exercises that show a statement by computing its two sides."""
 
 from dlexp.config.registry import Registry
+from dlexp.demonstrations.classification import accuracy_slope, four_classes, several_labels
 from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
 from dlexp.demonstrations.counts import layer_table, perceptron_parameters
 from dlexp.demonstrations.dropout import dropout_ensemble
@@ -9,7 +10,7 @@ from dlexp.demonstrations.gradients import sigmoid_deltas, squared_error_gradien
 from dlexp.demonstrations.linear import deep_linear, linear_rank
 from dlexp.demonstrations.shared_weights import shared_weight_gradients
 from dlexp.demonstrations.sides import Demonstration
-from dlexp.demonstrations.softmax import log_sum_exp, several_labels, sigmoid_is_softmax
+from dlexp.demonstrations.softmax import log_sum_exp, sigmoid_is_softmax, softmax_limits
 from dlexp.demonstrations.xnor import xnor_in_numpy
 
 
@@ -29,7 +30,10 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             composed_convolution,
             sigmoid_is_softmax,
             log_sum_exp,
+            softmax_limits,
+            four_classes,
             several_labels,
+            accuracy_slope,
             early_stopping_is_l2,
             linear_rank,
             deep_linear,
