@@ -11,6 +11,7 @@ from dlexp.demonstrations.linear import deep_linear, linear_rank
 from dlexp.demonstrations.shared_weights import shared_weight_gradients
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, sigmoid_is_softmax, softmax_limits
+from dlexp.demonstrations.transfer import frozen_layers
 from dlexp.demonstrations.xnor import xnor_in_numpy
 
 
@@ -42,6 +43,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             sigmoid_deltas,
             perceptron_parameters,
             layer_table,
+            frozen_layers,
             xnor_in_numpy,
         )
     },
