@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dlexp.config.lazy import nn, torch
+from dlexp.config.lazy import F, nn, torch
 from dlexp.config.schema import Count, Seed, name_and_arguments
 from dlexp.demonstrations.sides import Demonstration, LayerSizes, Panel, Sides, Table
 from dlexp.errors import UserError
@@ -23,19 +23,43 @@ FORMULAS = ("linear", "conv2d", "max_pool2d", "avg_pool2d", "flatten")
 UNCHANGING = (*ACTIVATIONS, "activation", "dropout", "dropout2d", "softmax", "log_softmax")
 
 
-def perceptron_parameters(sizes: LayerSizes = (20, 10, 10, 10, 10, 10, 1)) -> Demonstration:
-    """Count the parameters of a perceptron, of a dense layer and equal filters, and of a new head on frozen layers."""
+def perceptron_parameters(sizes: LayerSizes = (20, 10, 10, 10, 10, 10, 1), n: Count = 64) -> Demonstration:
+    """Count the parameters of a perceptron, of a dense layer and equal filters, and of a new head n → 10 for n → 2."""
     with torch.device("meta"):  # shapes without memory
         layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
-        frozen, head = nn.Linear(512, 64).requires_grad_(False), nn.Linear(64, 10)
+        body, old, head = nn.Linear(512, n), nn.Linear(n, 2), nn.Linear(n, 10)
         dense, filters = nn.Linear(100, 5), nn.Conv2d(1, 5, 10)
     formula = sum(a * b + b for a, b in itertools.pairwise(sizes))
+    unfrozen = _count(body, head)
+    body.requires_grad_(False)
+    at_first = _count(body, head)
+    losses = [F.cross_entropy(torch.zeros(1, labels), torch.tensor([0])).item() for labels in (2, 10)]
     return Demonstration(
         [
             Sides(f"{' → '.join(map(str, sizes))}: Σ (nᵢ nᵢ₊₁ + nᵢ₊₁)", formula, sum(map(_count, layers))),
             Sides("dense 100 → 5 = five 10 × 10 filters", _count(dense), _count(filters)),
-            Sides("frozen layers leave n · 10 + 10 of a head n → 10", 64 * 10 + 10, _count(frozen, head)),
-        ]
+            Sides("head n → 2: 2 n + 2", 2 * n + 2, _count(old)),
+            Sides("head n → 10: 10 n + 10, tuned at first", 10 * n + 10, at_first),
+            Sides("tuned if 512 → n is unfrozen: 512 n + n more", 10 * n + 10 + 512 * n + n, unfrozen),
+            Sides("cross-entropy of equal probabilities: ln(labels)", [math.log(2), math.log(10)], losses, 1e-6),
+        ],
+        {
+            f"Parameters of 512 → n → 10, n = {n}": Table(
+                ["layer", "parameters", "tuned at first", "tuned when unfrozen"],
+                [
+                    [f"512 → {n}", unfrozen - at_first, 0, unfrozen - at_first],
+                    [f"{n} → 10, new", at_first, at_first, at_first],
+                    ["together", unfrozen, at_first, unfrozen],
+                ],
+            )
+        },
+        findings=[
+            f"The new head has 10 n + 10 = {at_first:,} parameters; the homework has 10 n + n = {11 * n:,}. "
+            "A bias belongs to a label, not to an input.",
+            "Two labels need one sigmoid with binary cross-entropy. Ten labels of which one is true need a "
+            f"softmax with categorical cross-entropy, which is about ln 10 = {losses[1]:.3f} before training, and not "
+            f"ln 2 = {losses[0]:.3f}. Ten labels of which several may be true need ten sigmoids (ex04_several_labels).",
+        ],
     )
 
 

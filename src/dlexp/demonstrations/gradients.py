@@ -1,10 +1,10 @@
-"""Gradients by formula and by autograd (ml_hw4 ex02 and ex03, nn_theory ex05)."""
+"""Gradients by formula and by autograd (ml_hw4 ex02, nn_theory ex05)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dlexp.config.lazy import F, torch
+from dlexp.config.lazy import nn, torch
 from dlexp.config.schema import Count, Seed
 from dlexp.demonstrations.sides import Demonstration, Sides, Table
 
@@ -31,33 +31,12 @@ def squared_error_gradients(inputs: Count = 6, hidden: Count = 4, outputs: Count
         "∂E/∂x = Vᵀ ∂E/∂g": v.T @ d_g,
     }
     sides = [_sides(what, value, autograd) for (what, value), autograd in zip(formulas.items(), found, strict=True)]
-    layers = [torch.nn.Linear(4096, 2048, device="meta"), torch.nn.Linear(2048, 2, device="meta")]
+    counts: list[list[str | float]] = [[f"{n} → {m}", n * m, m, n * m + m] for n, m in ((4096, 2048), (2048, 2))]
+    layers = [nn.Linear(4096, 2048, device="meta"), nn.Linear(2048, 2, device="meta")]
     count = sum(p.numel() for layer in layers for p in layer.parameters())
-    return Demonstration([Sides("parameters of 4096 → 2048 → 2", 4096 * 2048 + 2048 + 2048 * 2 + 2, count), *sides])
-
-
-def shared_weight_gradients(inputs: Count = 4, hidden: Count = 5, samples: Count = 8, seed: Seed = 0) -> Demonstration:
-    """Gradients of binary cross-entropy on σ(w₂ · (relu(a) + relu(−a)) + b₂) with a = W₁ x + b₁, over m samples."""
-    w1, b1, w2, b2, x = _draw(seed, (hidden, inputs), (hidden,), (hidden,), (), (samples, inputs))
-    t = (torch.arange(samples) % 2).double()
-    a = x @ w1.T + b1
-    h = a.relu() + (-a).relu()
-    z = h @ w2 + b2
-    found = torch.autograd.grad(F.binary_cross_entropy_with_logits(z, t), [z, w2, b2, w1, b1])
-    d_z = (z.sigmoid() - t) / samples
-    d_a = torch.outer(d_z, w2) * a.sign()  # relu′(a) − relu′(−a) = ±1
-    formulas = {
-        "∂E/∂z = (σ(z) − t) / m": d_z,
-        "∂E/∂w₂ = Σ ∂E/∂z h": h.T @ d_z,
-        "∂E/∂b₂ = Σ ∂E/∂z": d_z.sum(),
-        "∂E/∂W₁ = Σ ∂E/∂z w₂ sign(a) xᵀ": d_a.T @ x,
-        "∂E/∂b₁ = Σ ∂E/∂z w₂ sign(a)": d_a.sum(0),
-    }
     return Demonstration(
-        [
-            _sides("relu(a) + relu(−a) = |a|", h, a.abs()),
-            *(_sides(what, value, autograd) for (what, value), autograd in zip(formulas.items(), found, strict=True)),
-        ]
+        [Sides("parameters of 4096 → 2048 → 2", 4096 * 2048 + 2048 + 2048 * 2 + 2, count), *sides],
+        {"Parameters of 4096 → 2048 → 2": Table(["layer", "weights", "biases", "together"], counts)},
     )
 
 

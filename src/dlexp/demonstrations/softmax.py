@@ -1,15 +1,15 @@
-"""Softmax, sigmoid and their losses (ml_hw4 ex04, nn_theory ex02 and ex04)."""
+"""Softmax: as a sigmoid, as the gradient of log-sum-exp, in floating point (nn_theory ex02 and ex04, ml_hw4 ex04)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Count, Positive, Seed
-from dlexp.demonstrations.sides import Demonstration, Sides
-from dlexp.errors import UserError
+from dlexp.demonstrations.sides import Demonstration, Sides, Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,67 +26,112 @@ def sigmoid_is_softmax(inputs: Count = 3, samples: Count = 5, seed: Seed = 0) ->
 
 
 def log_sum_exp(classes: Count = 5, largest: Positive = 1e4, seed: Seed = 0) -> Demonstration:
-    """Cross-entropy as LSE(z) − z_t, the gradient of LSE, and LSE shifted by its maximum if exp(z) is infinite."""
+    """Cross-entropy as LSE(z) − z_t, its gradient, and LSE shifted by its maximum if exp(z) is infinite or 0."""
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(classes, generator=generator, dtype=torch.float64).requires_grad_()
     target = torch.tensor(classes // 2)
-    naive = z.exp().sum().log()
-    (gradient,) = torch.autograd.grad(naive, z)
-    far = largest * torch.linspace(-1, 1, classes, dtype=torch.float64)
-    shift = far.max()
+    plain = _plain(z)
+    (gradient,) = torch.autograd.grad(plain, z, retain_graph=True)
+    (of_loss,) = torch.autograd.grad(plain - z[target], z)
+    far = torch.linspace(-1, 1, classes, dtype=torch.float64)
+    sizes = [sign * size for sign in (1, -1) for size in (1.0, 100.0, largest)]
+    shifted = [_shifted(size + far) for size in sizes]
+    above, below = math.log(sys.float_info.max), math.log(math.ulp(0.0)) - math.log(2)
     return Demonstration(
         [
             Sides(
                 "cross-entropy = LSE(z) − z_t",
                 F.cross_entropy(z, target).detach(),
-                (naive - z[target]).detach(),
+                (plain - z[target]).detach(),
             ),
             Sides("∂LSE/∂z = softmax(z)", gradient, z.detach().softmax(0)),
-            Sides("LSE(z) = α + LSE(z − α)", naive.detach(), (7 + (z - 7).exp().sum().log()).detach()),
             Sides(
-                f"|z| up to {largest:g}: max z + LSE(z − max z) is finite (plain: {far.exp().sum().log():g})",
-                shift + (far - shift).exp().sum().log(),
-                torch.logsumexp(far, 0),
+                "∂(cross-entropy)/∂z = softmax(z) − one-hot(t)",
+                of_loss,
+                z.detach().softmax(0) - F.one_hot(target, classes),
             ),
-        ]
+            Sides("LSE(z) = α + LSE(z − α)", plain.detach(), (7 + (z - 7).exp().sum().log()).detach()),
+            Sides(
+                f"|z| up to {largest:g}: max z + LSE(z − max z) = PyTorch's logsumexp",
+                shifted,
+                [torch.logsumexp(size + far, 0).item() for size in sizes],
+            ),
+        ],
+        {
+            "LSE of z between s − 1 and s + 1": Table(
+                ["s", "log Σ exp z", "max z + log Σ exp(z − max z)"],
+                [
+                    [f"{size:g}", f"{_plain(size + far):.6g}", f"{s:.6g}"]
+                    for size, s in zip(sizes, shifted, strict=True)
+                ],
+            )
+        },
+        findings=[
+            f"In float64 exp(z) is infinite if z is above {above:.4g} and 0 if z is below {below:.4g}; then "
+            "log Σ exp z is infinite too. Shifted by max z, the largest exponential is exp(0) = 1."
+        ],
     )
 
 
-def several_labels(classes: Count = 6, labels_on: Count = 3) -> Demonstration:
-    """The least categorical and per-class binary cross-entropy that are possible if several labels are on.
+def _plain(z: Tensor) -> Tensor:
+    return z.exp().sum().log()
 
-    Σ −log softmax(z)ₖ over the k labels that are on is least if they share the probability: k log k, never 0.
-    The least of each binary one is 0.
+
+def _shifted(z: Tensor) -> float:
+    return (z.max() + _plain(z - z.max())).item()
+
+
+def softmax_limits() -> Demonstration:
+    """Find the least difference d of two logits for which softmax(d, 0), as computed, holds a 1 and holds a 0.
+
+    In exact arithmetic softmax(d, 0) = (1 / (1 + e⁻ᵈ), e⁻ᵈ / (1 + e⁻ᵈ)) never does; `decimal` gives it to 50 digits.
     """
-    if labels_on > classes:
-        raise UserError(f"demonstration.labels_on={labels_on} is more than demonstration.classes={classes}.")
-    k = labels_on
-    labels = (torch.arange(classes) < k).double()
-
-    def least(loss: Callable[[Tensor], Tensor]) -> tuple[float, Tensor]:
-        z = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([z], max_iter=200, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
-
-        def value() -> Tensor:
-            optimizer.zero_grad()
-            result = loss(z)
-            result.backward()
-            return result
-
-        optimizer.step(value)
-        return loss(z).item(), z.detach()
-
-    categorical, z_categorical = least(lambda z: -(labels * z.log_softmax(0)).sum())
-    binary, z_binary = least(lambda z: F.binary_cross_entropy_with_logits(z, labels, reduction="sum"))
+    sides, rows = [], []
+    for name, digits, least in (("float32", 24, -149), ("float64", 53, -1074)):
+        for place, value, power in ((0, 1, digits), (1, 0, 1 - least)):
+            d, theory = _least_difference(getattr(torch, name), place, value), power * math.log(2)
+            exact, log_softmax = _exact(d.item()), F.log_softmax(torch.stack([d, 0 * d]), 0)[1].item()
+            rows.append([f"{name}: {value}", d.item(), f"{power} ln 2 = {theory:.6g}", f"{exact:.3g}", log_softmax])
+            # A processor may take numbers below the least normal one for 0, which comes sooner than theory has it.
+            sides.append(
+                Sides(f"{name}: {value} from d = {power} ln 2 on", d, theory, 1e-4, "=" if value else "≈"),
+            )
+            sides.append(
+                Sides(f"{name}: log_softmax₂ there = ln {exact:.3g}, the exact one", log_softmax, exact.ln(), 1e-4)
+            )
+    columns = [
+        "computed softmax holds",
+        "from d = z₁ − z₂",
+        "in theory",
+        "exact softmax₂",
+        "log_softmax₂",
+    ]
     return Demonstration(
-        [
-            Sides(
-                f"least categorical cross-entropy with {k} labels on = {k} log {k}", categorical, k * math.log(k), 1e-3
-            ),
-            Sides(
-                "its probabilities of these labels: 1 / k", z_categorical.softmax(0)[:k], torch.full((k,), 1 / k), 1e-3
-            ),
-            Sides("least binary cross-entropies = 0", binary, 0.0, 1e-3),
-            Sides("their probabilities: 1 where a label is on", z_binary.sigmoid(), labels, 1e-3),
-        ]
+        sides,
+        {"Where a computed softmax is 1 or 0": Table(columns, rows)},
+        findings=[
+            "An exact softmax is never 0 or 1. A computed one is 1 as soon as 1 + e⁻ᵈ rounds to 1, and 0 as soon as "
+            "e⁻ᵈ rounds to 0. In float32 this takes logits that differ by "
+            f"{rows[0][1]:.4g} and {rows[1][1]:.4g}, in float64 by {rows[2][1]:.4g} and {rows[3][1]:.4g}.",
+            "If softmax₂ is 0, −ln softmax₂ is infinite, but −log_softmax₂ is d, as it should be. This is why a "
+            "cross-entropy is computed from logits.",
+        ],
     )
+
+
+def _least_difference(kind: torch.dtype, place: int, value: int) -> Tensor:
+    """Bisect the d from which on softmax(d, 0)[place] is `value`."""
+    low, high = torch.tensor(0, dtype=kind), torch.tensor(2000, dtype=kind)
+    while low < (middle := (low + high) / 2) < high:
+        if torch.stack([middle, 0 * middle]).softmax(0)[place] == value:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _exact(d: float) -> Decimal:
+    """Return e⁻ᵈ / (1 + e⁻ᵈ) to 50 digits."""
+    with localcontext(prec=50):
+        small = Decimal(-d).exp()
+        return small / (1 + small)
