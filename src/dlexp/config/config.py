@@ -42,6 +42,11 @@ def _honest_monitor(name: str) -> None:
         raise ValueError("must be validation/loss or validation/ and one of `metrics`, such as validation/accuracy")
 
 
+def _levels(milestones: Mapping[str, Any]) -> None:
+    if not all(isinstance(level, int | float) and not isinstance(level, bool) for level in milestones.values()):
+        raise ValueError("must give each metric a number to reach, as in {test/accuracy: 0.95}")
+
+
 @dataclass(frozen=True)
 class EarlyStopping:
     """Stop after `patience` epochs (null: never) in which `monitor` did not improve."""
@@ -87,6 +92,7 @@ class Config:
     log_gradients: bool
     log_units: bool
     trace_steps: Natural
+    milestones: Annotated[dict[str, Any], _levels] | None
     metrics: tuple[Any, ...] | None
     diagnostics: tuple[Any, ...]
     sinks: tuple[Any, ...]
