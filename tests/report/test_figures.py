@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
 from small_runs import train
 
 from dlexp.compare.comparison import Comparison, Effect
@@ -96,16 +97,20 @@ def test_a_plane_has_its_classes_colours_and_a_legend_of_all() -> None:
     (red, _, blue), (other_red, _, other_blue) = pixels[0, 0], pixels[0, -1]
     assert red > blue and other_blue > other_red, "orange on the left, blue on the right"
     texts = [text.get_text().strip() for text in legend.get_texts()]
-    assert {"orange, test", "blue, train", "_background, test"} <= {*texts} and len(texts) == 8
+    assert {"orange, test", "blue, train", "_background, test"} <= {*texts} and len(texts) == 9
+    lines = [each for each in axes.collections if isinstance(each, ContourSet)]
+    places = np.concatenate([path.vertices for line in lines for path in line.get_paths()])
+    assert texts.pop(0) == "boundary" and abs(places[:, 0]).max() < 1e-9, "the line is halfway between the classes"
+    assert {-1.0, 1.0} <= {*places[:, 1]}, "from the bottom to the top"
     assert max(map(len, texts)) < 45 and texts[-1].startswith("a_class_name_of") and texts[-1].endswith("words, test")
-    points = dict(zip(texts, axes.collections, strict=True))
+    points = dict(zip(texts, [each for each in axes.collections if each not in lines], strict=True))
     assert to_hex(points["orange, test"].get_facecolor()[0]) == "#e69f00"
 
 
 def test_a_single_plane_in_the_report_has_a_title_and_a_legend() -> None:
     run = of_classes(["orange", "blue"])
     figure = sweeps.boundaries([({}, run)])
-    assert figure.axes[0].get_title() == "f1 0.93" and len(figure.legends[0].get_texts()) == 4
+    assert figure.axes[0].get_title() == "f1 0.93" and len(figure.legends[0].get_texts()) == 5
     assert sweeps.boundaries([({"seed": 1}, run)]).axes[0].get_title() == "1: f1 0.93"
 
 

@@ -48,6 +48,11 @@ def _names(notation: dict[str, Any]) -> None:
             raise ValueError(f"{key} must have a name, or a list of names")
 
 
+def _levels(milestones: Mapping[str, Any]) -> None:
+    if not all(isinstance(level, int | float) and not isinstance(level, bool) for level in milestones.values()):
+        raise ValueError("must give each metric a number to reach, as in {test/accuracy: 0.95}")
+
+
 @dataclass(frozen=True)
 class EarlyStopping:
     """Stop after `patience` epochs (null: never) in which `monitor` did not improve."""
@@ -94,6 +99,7 @@ class Config:
     log_units: bool
     trace_steps: Natural
     notation: Annotated[dict[str, Any], _names] | None
+    milestones: Annotated[dict[str, Any], _levels] | None
     metrics: tuple[Any, ...] | None
     diagnostics: tuple[Any, ...]
     sinks: tuple[Any, ...]

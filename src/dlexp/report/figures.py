@@ -142,7 +142,10 @@ def decision_boundary(run: RunDirectory) -> Figure:
 
 
 def boundary(axes: Axes, run: RunDirectory) -> None:
-    """Colour the plane by the predicted class, paler for lower confidence; points of train are hollow."""
+    """Colour the plane by the predicted class, paler for lower confidence; points of train are hollow.
+
+    A line is where the most probable class changes, for two classes where both have probability 0.5.
+    """
     (_, _, *names), rows = run.read_cells(BOUNDARY)
     numbers = np.array(rows, float)
     side = round(len(rows) ** 0.5)
@@ -152,6 +155,11 @@ def boundary(axes: Axes, run: RunDirectory) -> None:
     mixed = 0.5 + 0.5 * (probabilities @ colours)
     extent = (numbers[0, 0], numbers[-1, 0], numbers[0, 1], numbers[-1, 1])
     axes.imshow(mixed, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
+    for k in range(1 if len(names) == 2 else len(names)):
+        lead = probabilities[:, :, k] - np.delete(probabilities, k, 2).max(2)
+        if lead.min() < 0 < lead.max():
+            axes.contour(numbers[::side, 0], numbers[:side, 1], lead, levels=[0], colors="black", linewidths=1.4)
+    axes.plot([], [], color="black", linewidth=1.4, label="boundary")
     points = run.read_rows(POINTS)
     for i, (name, colour) in enumerate(zip(names, hexadecimal, strict=True)):
         for split, face in (("train", "none"), ("test", colour)):

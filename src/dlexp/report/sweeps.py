@@ -11,7 +11,7 @@ from dlexp.compare.studies import by_data
 from dlexp.config.lazy import mpl_figure, mpl_ticker
 from dlexp.errors import UserError
 from dlexp.report.figures import COLOURS, MARKERS, boundary, logarithmic, save, shown_name
-from dlexp.report.text import reported
+from dlexp.report.text import passed, reported
 from dlexp.report.worked import first_gradients
 from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
 from dlexp.runs.formatting import label, table
@@ -28,7 +28,8 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
     Before it, a line for each traced run: the norm of each parameter's gradient in the first step.
 
     A figure that a run's `reference` reports stands beside the measured one; those of traces are left to single runs.
-    Sentences below the table name the best setting, one for each set of data.
+    The epoch that first reached a milestone has a column. Sentences below the table name the best setting, one for
+    each set of data.
     """
     if not runs:
         return ""
@@ -40,11 +41,16 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
     header = [key.removeprefix("model.") for key in runs[0][0]]
     for key in columns:
         header += [key.replace("/", " "), *["reported"] * any(key in report for report in reports)]
+    milestones = [dict(passed(run)) for _, run in runs]
+    reached = list(dict.fromkeys(what for each in milestones for what in each))
+    header += [f"first epoch of {what}" for what in reached]
     rows = []
-    for (varied, run), result, report in zip(runs, finals, reports, strict=True):
-        cells, figures = [*map(label, varied.values())], run.figures()
+    for (varied, run), result, report, first in zip(runs, finals, reports, milestones, strict=True):
+        figures = run.figures()
+        cells: list[object] = [*map(label, varied.values())]
         for key in columns:
             cells += [figures.get(key, ""), *[report.get(key, "")] * any(key in each for each in reports)]
+        cells += [first.get(what) or "none" for what in reached]
         rows.append([*cells, f"{result['training_seconds']:.1f} s"])
     parts = (first_gradients(runs), table([*header, "time"], rows), *_best([run for _, run in runs]))
     return "\n\n".join(part for part in parts if part)

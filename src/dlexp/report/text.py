@@ -5,7 +5,7 @@ from typing import Any
 
 from dlexp.errors import UserError
 from dlexp.report import worked
-from dlexp.runs.directory import DEMONSTRATION, RunDirectory
+from dlexp.runs.directory import DEMONSTRATION, METRICS, RunDirectory
 from dlexp.runs.formatting import number, table
 
 
@@ -57,6 +57,7 @@ def result(run: RunDirectory) -> str:
         else f"{content['epochs']} epochs, {content['steps']} steps in {seconds} of training, {parameters}, "
         f"{content['peak_memory_bytes'] / 2**20:.0f} MiB at most."
     )
+    lines += [f"{what} first in epoch {epoch}." if epoch else f"{what} in no epoch." for what, epoch in passed(run)]
     if rows := reported(run):
         lines += ["", table(["", "reported", "measured"], rows), ""]
     return "\n".join([*lines, str(run.path)])
@@ -96,6 +97,21 @@ def reported(run: RunDirectory) -> list[tuple[str, Any, Any]]:
         if all(keys.get(key) == value for key, value in conditions.items()):
             rows += [(key, _figure(row[key]), _figure(measured[key])) for key in row if key in measured]
     return rows
+
+
+def passed(run: RunDirectory) -> list[tuple[str, int | None]]:
+    """Return the config's `milestones`, as in `test accuracy ≥ 0.95`, each with the first epoch that reached it."""
+    levels = run.read_config().get("milestones") or {}
+    directions = run.read_json("result.json").get("directions", {})
+    rows = run.read_table(METRICS) if levels else []
+    found: list[tuple[str, int | None]] = []
+    for key, level in levels.items():
+        higher = directions.get(key.partition("/")[2]) == "higher"
+        epochs = (int(row["epoch"]) for row in rows if (row[key] >= level if higher else row[key] <= level))
+        found.append(
+            (f"{key.replace('/', ' ').replace('_', ' ')} {'≥' if higher else '≤'} {level}", next(epochs, None))
+        )
+    return found
 
 
 def demonstration(run: RunDirectory) -> str:

@@ -97,7 +97,7 @@ def _check_notation(job: Job) -> None:
 
 
 def _check_targets(job: Job) -> None:
-    """Refuse a loss that does not take the dataset's targets, or a monitor that names no metric of the run."""
+    """Refuse a loss that does not take the dataset's targets, a monitor or a milestone that is no metric of the run."""
     source, loss = job.source, job.config.loss.name
     kind: Targets = source.kind
     if kind not in job.loss.takes:
@@ -124,6 +124,11 @@ def _check_targets(job: Job) -> None:
         )
     if watched is not None and watched not in columns:
         raise UserError(f"scheduler.monitor={watched}: this run has {', '.join(columns)}.")
+    for name in job.config.milestones or ():
+        if name not in columns:
+            raise UserError(
+                f"milestones={{{name}: …}}: this run has {', '.join(columns)}.{did_you_mean(name, columns)}"
+            )
 
 
 def _check_pairs(job: Job) -> None:
