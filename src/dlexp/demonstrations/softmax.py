@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Count, Positive, Seed
-from dlexp.demonstrations.sides import Demonstration, Sides, Table
+from dlexp.demonstrations.sides import Demonstration, Panel, Sides, Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +64,18 @@ def log_sum_exp(classes: Count = 5, largest: Positive = 1e4, seed: Seed = 0) -> 
                     [f"{size:g}", f"{_plain(size + far):.6g}", f"{s:.6g}"]
                     for size, s in zip(sizes, shifted, strict=True)
                 ],
+            )
+        },
+        {
+            "LSE of z between s − 1 and s + 1": Panel(
+                {
+                    "max z + log Σ exp(z − max z)": [(s, _shifted(s + far)) for s in range(-1000, 1001, 20)],
+                    "log Σ exp z, if it is finite": [
+                        (s, value) for s in range(-1000, 1001, 20) if math.isfinite(value := _plain(s + far))
+                    ],
+                },
+                x="s",
+                y="LSE",
             )
         },
         findings=[
