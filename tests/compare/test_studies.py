@@ -34,6 +34,14 @@ def test_the_best_setting_is_named_with_how_sure_it_is(offsets: dict[str, float]
     assert by_loss and by_loss.setting == "model.activation=tanh", "a lower loss is better"
 
 
+def test_equal_settings_share_the_first_place() -> None:
+    for activation, accuracy in (("relu", 0.8), ("tanh", 0.8), ("sigmoid", 0.7)):
+        fake("s", accuracy, model__activation=activation)
+    best = compare("model.activation").best
+    names = "model.activation=relu and model.activation=tanh"
+    assert best and best.sentence == f"Best, and equal: {names}, test accuracy 0.8000."
+
+
 def test_the_best_combination_is_named() -> None:
     for seed in range(4):
         for activation, of_activation in (("relu", 0.1), ("tanh", 0.0)):

@@ -192,9 +192,13 @@ def _differences(
 def _best(factor: str, metric: str, settings: Mapping[str, Estimate], differences: Iterable[Difference]) -> Best:
     """Return the first of the ranked `settings`; without a `factor` each name has its keys."""
     (first, best), (second, next_best), *_ = settings.items()
-    name, shown = f"{factor}={first}" if factor else first, metric.replace("/", " ").replace("_", " ")
+    alike = [f"{factor}={each}" if factor else each for each in settings if settings[each].mean == best.mean]
+    name, shown = " and ".join(alike), metric.replace("/", " ").replace("_", " ")
     decimals = decimals_of(each.mean for each in settings.values())
     figure, after = number(best.mean, decimals), number(next_best.mean, decimals)
+    seeds = f" (mean of {best.count} seeds)" if best.count > 1 else ""
+    if len(alike) > 1:
+        return Best(name, figure, "they are equal", f"Best, and equal: {name}, {shown} {figure}{seeds}.")
     rivals = [each for each in differences if each.one == first and not each.claimed]
     doubt = ""
     if rivals:
@@ -203,7 +207,6 @@ def _best(factor: str, metric: str, settings: Mapping[str, Estimate], difference
         why = "is within the spread of the seeds" if tested else "may be chance: too few common seeds to test it"
         doubt = f"its lead over {over} {why}"
     lead = doubt or "its lead is larger than the spread of the seeds"
-    seeds = f" (mean of {best.count} seeds)" if best.count > 1 else ""
     return Best(name, figure, doubt, f"Best: {name}, {shown} {figure}{seeds}; next {second}, {after}. I{lead[1:]}.")
 
 
