@@ -58,7 +58,11 @@ def newton(
     last = rows[-1]
     return Demonstration(
         sides,
-        {f"Steps until the distance is {error:g} of the first": Table(["κ", *columns], rows)},
+        {
+            f"Steps until the distance is {error:g} of the first": Table(
+                ["κ", *columns], [(f"{row[0]:g}", *row[1:]) for row in rows]
+            )
+        },
         {"Steps on a quadratic": Panel(curves, "condition κ", "steps", log="xy")},
         [
             f"Newton's method ends in one step at every κ. Descent needs {last[2]:,} at κ = {last[0]:g}, which is"
