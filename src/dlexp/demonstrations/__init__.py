@@ -2,6 +2,7 @@
 
 from dlexp.config.registry import Registry
 from dlexp.demonstrations.classification import accuracy_slope, four_classes, several_labels
+from dlexp.demonstrations.conditioning import hessian_condition
 from dlexp.demonstrations.convolution import composed_convolution, pointwise_convolution, transposed_convolution
 from dlexp.demonstrations.counts import layer_table, perceptron_parameters
 from dlexp.demonstrations.dropout import dropout_ensemble
@@ -44,6 +45,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             perceptron_parameters,
             layer_table,
             frozen_layers,
+            hessian_condition,
             xnor_in_numpy,
         )
     },
