@@ -34,12 +34,18 @@ def test_the_best_setting_is_named_with_how_sure_it_is(offsets: dict[str, float]
     assert by_loss and by_loss.setting == "model.activation=tanh", "a lower loss is better"
 
 
-def test_equal_settings_share_the_first_place() -> None:
-    for activation, accuracy in (("relu", 0.8), ("tanh", 0.8), ("sigmoid", 0.7)):
-        fake("s", accuracy, model__activation=activation)
+@pytest.mark.parametrize(
+    ("figures", "sentence"),
+    [
+        ([0.9, 0.9, 0.9], "model.activation=a, b and c, test accuracy 0.9000; no other setting is worse."),
+        ([0.9, 0.8, 0.9], "model.activation=a and c, test accuracy 0.9000; next b, 0.8000. Its lead over b may be"),
+    ],
+)
+def test_settings_that_are_level_share_the_place(figures: list[float], sentence: str) -> None:
+    for name, figure in zip("abc", figures, strict=True):
+        fake("s", figure, model__activation=name)
     best = compare("model.activation").best
-    names = "model.activation=relu and model.activation=tanh"
-    assert best and best.sentence == f"Best, and equal: {names}, test accuracy 0.8000."
+    assert best and best.sentence.startswith(f"Best: {sentence}")
 
 
 def test_the_best_combination_is_named() -> None:

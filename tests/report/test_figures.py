@@ -12,7 +12,7 @@ from small_runs import train
 
 from dlexp.compare.comparison import Comparison, Effect
 from dlexp.compare.statistics import estimate
-from dlexp.report import figures, paper, sweeps
+from dlexp.report import figures, iterations, paper, sweeps
 from dlexp.report.collect import read
 from dlexp.report.studies import Study, studies
 from dlexp.runs.directory import RunDirectory
@@ -68,6 +68,48 @@ def test_a_loss_that_falls_by_far_has_a_logarithmic_axis() -> None:
     assert not any("$" in text.get_text() for text in steep.get_yticklabels(which="both"))
     for flat in ([1.0, 0.9, 0.8], [25.0, -0.1, 0.1, 0.1, 0.1], [0.9] + [0.05] * 9, [2.0, 0.1]):
         assert figures.curves(rows(flat)).axes[0].get_yscale() == "linear"
+
+
+EVERY_STEP = ("dataset=digits", "dataset.train_size=600", "log_every_n_steps=1", "evaluate_every_n_steps=7")
+
+
+def test_every_iteration_is_drawn_with_its_average_and_with_test() -> None:
+    run = train(*EVERY_STEP, "batch_size=8")
+    figures.draw(run)
+    assert (run.path / "steps.png").exists()
+    steps, evaluations, epochs = (run.read_table(f"{name}.csv") for name in ("steps", "evaluations", "metrics"))
+    assert len(steps) == 150
+    figure = iterations.iterations(run)
+    assert figure
+    for axes, name, of in zip(figure.axes, ("loss", "accuracy"), (float, lambda value: 1 - value), strict=True):
+        each, average, test = axes.lines
+        assert [*each.get_ydata()] == [of(row[f"train/{name}"]) for row in steps]
+        last = [of(row[f"train/{name}"]) for row in steps[-3:]]
+        assert average.get_xdata()[-1] == 150 and average.get_ydata()[-1] == pytest.approx(sum(last) / 3)
+        known = {row["step"]: of(row[f"test/{name}"]) for row in [*evaluations, *epochs]}
+        assert dict(zip(test.get_xdata(), test.get_ydata(), strict=True)) == known and len(known) == 23
+    assert iterations.iterations(train("log_every_n_steps=1", "epochs=1", "batch_size=full")) is None
+
+
+def test_batch_sizes_stand_side_by_side() -> None:
+    runs = [({"batch_size": size, "seed": 0}, train(*EVERY_STEP, f"batch_size={size}")) for size in (8, 64)]
+    figure = sweeps.iterations([*runs, ({"batch_size": 8, "seed": 1}, runs[0][1])])
+    assert len(figure.axes) == 6, "loss and error of each batch size, and of both"
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["batch_size 8", "batch_size 64"]
+    assert len({axes.get_ylim() for axes in figure.axes[:3]}) == len({axes.get_xlim() for axes in figure.axes[:2]}) == 1
+    figure.canvas.draw()
+    assert not any("$" in text.get_text() for axes in figure.axes for text in axes.get_xticklabels(which="both"))
+    ends = [line.get_xdata()[-1] for line in figure.axes[2].lines]
+    assert ends == pytest.approx([1200] * 4, rel=1e-3), "two epochs of 600 samples, whatever the batch"
+
+
+def test_a_long_noisy_line_keeps_its_extremes() -> None:
+    run = train("epochs=25", "batch_size=1", "log_every_n_steps=1")
+    values = [row["train/loss"] for row in run.read_table("steps.csv")]
+    figure = iterations.iterations(run)
+    assert figure and len(values) == 3125
+    drawn = figure.axes[0].lines[0].get_ydata()
+    assert len(drawn) < 2500 and (min(drawn), max(drawn)) == (min(values), max(values))
 
 
 def test_a_class_called_after_a_colour_has_it_and_no_two_share_one() -> None:

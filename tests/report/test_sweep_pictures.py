@@ -9,7 +9,7 @@ from small_runs import train
 
 from dlexp import load_run
 from dlexp.cli.main import main
-from dlexp.report import sweeps
+from dlexp.report import sweeps, text
 from dlexp.runs.directory import find_runs
 
 
@@ -27,7 +27,7 @@ def test_a_sweep_ends_with_a_table_and_its_pictures(capsys: pytest.CaptureFixtur
         f"{sizes:12}  {activation}" for sizes in ("5", "3 × 5") for activation in ("relu", "sigmoid")
     ]
     accuracies = sorted(run.read_json("result.json")["final"]["test"]["accuracy"] for run in find_runs(Path("outputs")))
-    assert sorted(float(row.split()[-3]) for row in rows) == pytest.approx(accuracies, abs=1e-4)
+    assert sorted(float(row.split()[-6]) for row in rows) == pytest.approx(accuracies, abs=1e-4)
     assert len(pictures("gradients")) == 1 and not pictures("boundary")
     sentence, path = best.splitlines()
     assert path == str(pictures("gradients")[0])
@@ -44,12 +44,33 @@ def test_a_reported_figure_stands_beside_the_measured_one(capsys: pytest.Capture
     reference = "reference=[{optimizer: adam, test/accuracy: 0.75, test/f1: 0.5}, {optimizer: nadam, test/accuracy: 1}]"
     assert main(["train", "-m", "epochs=1", "optimizer=adam,sgd", reference]) == 0
     header, *rows = [line for line in capsys.readouterr().out.splitlines() if "  " in line][-3:]
-    assert "test accuracy  reported" in header and header.rstrip().endswith("test f1  reported  time")
+    assert "test accuracy  reported" in header and "test f1  reported  time" in header
     (adam,) = [run for run in find_runs(Path("outputs")) if run.keys()["optimizer"] == "adam"]
     final = adam.read_json("result.json")["final"]["test"]
     words = rows[0].split()
-    assert words[-6:-4] == [f"{final['accuracy']:.4f}", "0.7500"] and words[-4:-2] == [f"{final['f1']:.4f}", "0.5000"]
+    assert words[-9:-7] == [f"{final['accuracy']:.4f}", "0.7500"] and words[-7:-5] == [f"{final['f1']:.4f}", "0.5000"]
     assert "0.7500" not in rows[1]
+
+
+def test_the_first_epoch_of_a_milestone_has_a_column(capsys: pytest.CaptureFixture[str]) -> None:
+    milestones = "milestones={train/loss: 0.9, test/accuracy: 2}"
+    assert main(["train", "-m", "epochs=8", "optimizer=adam,sgd", "optimizer.lr=0.01", "jobs=1", milestones]) == 0
+    header, *rows = [line for line in capsys.readouterr().out.splitlines() if "  " in line][-3:]
+    assert "first epoch of train loss ≤ 0.9  first epoch of test accuracy ≥ 2  time" in header
+    for row, run in zip(rows, find_runs(Path("outputs")), strict=True):
+        losses = [line["train/loss"] for line in run.read_table("metrics.csv")]
+        first = next((str(i + 1) for i, loss in enumerate(losses) if loss <= 0.9), "none")
+        result = run.read_json("result.json")
+        speed = f"{125 * 8 / result['training_seconds']:,.0f}"
+        memory = f"{result['peak_memory_bytes'] / 2**20:.0f}"
+        *_, epoch, never, _, _, shown_speed, shown_memory, _ = row.split()
+        assert (epoch, never, shown_speed, shown_memory) == (first, "none", speed, memory)
+        assert f"train loss ≤ 0.9 first in epoch {first}." in text.result(run) or first == "none"
+        assert "test accuracy ≥ 2 in no epoch." in text.result(run)
+    assert rows[0].split()[-7] != "none"
+    for wrong, message in (("test/acuracy: 1", "Did you mean test/accuracy?"), ("test/loss: x", "a number to reach")):
+        assert main(["train", f"milestones={{{wrong}}}"]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_a_decision_boundary_agrees_with_the_net() -> None:

@@ -1,7 +1,9 @@
 """The optional tables of a run: evaluations and units."""
 
 import csv
+import resource
 
+import numpy as np
 import pytest
 import torch
 from small_runs import SMALL_CNN, assert_same_end, resume, train
@@ -29,6 +31,14 @@ def test_evaluations_come_every_n_steps_and_change_nothing() -> None:
     last = watched.read_table("metrics.csv")[-1]
     for key in ("validation/loss", "test/loss", "test/accuracy"):  # step 8 is the last of epoch 2
         assert float(found[-1][key]) == last[key]
+
+
+def test_peak_memory_is_that_of_the_job() -> None:
+    """A process that trains several jobs must not give one the peak of those before it."""
+    largest = np.ones(2**27)  # a gigabyte, more than a small job needs
+    del largest
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert train("epochs=1").read_json("result.json")["peak_memory_bytes"] < before - 2**28
 
 
 def test_evaluations_and_units_survive_a_stop() -> None:

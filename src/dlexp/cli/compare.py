@@ -17,7 +17,7 @@ def compare(arguments: Sequence[str]) -> int:
     dlexp compare outputs/is_hw4/ex02a_activation --by model.activation
     dlexp compare outputs --by optimizer --by batch_size --metric test/loss
     dlexp compare outputs/iris_mlp --by model.hidden_sizes --markdown
-    dlexp compare outputs/is_hw4/ex02a_*     # each study by the keys that vary in it, and the best setting of each
+    dlexp compare outputs/is_hw4     # each study by the keys that vary in it, and the best setting of each
     """
     parser = parser_of(compare)
     parser.add_argument("paths", nargs="*", type=path, default=[Path("outputs")], help="runs, or folders of runs")

@@ -190,24 +190,31 @@ def _differences(
 
 
 def _best(factor: str, metric: str, settings: Mapping[str, Estimate], differences: Iterable[Difference]) -> Best:
-    """Return the first of the ranked `settings`; without a `factor` each name has its keys."""
-    (first, best), (second, next_best), *_ = settings.items()
-    alike = [f"{factor}={each}" if factor else each for each in settings if settings[each].mean == best.mean]
-    name, shown = " and ".join(alike), metric.replace("/", " ").replace("_", " ")
+    """Return the first of the ranked `settings`, with those of the same mean; without a `factor` names have keys."""
+    best = next(iter(settings.values()))
+    level = [name for name, each in settings.items() if each.mean == best.mean]
+    name, shown = f"{factor}={_all_of(level)}" if factor else _all_of(level), metric.replace("/", " ").replace("_", " ")
     decimals = decimals_of(each.mean for each in settings.values())
-    figure, after = number(best.mean, decimals), number(next_best.mean, decimals)
+    figure = number(best.mean, decimals)
     seeds = f" (mean of {best.count} seeds)" if best.count > 1 else ""
-    if len(alike) > 1:
-        return Best(name, figure, "they are equal", f"Best, and equal: {name}, {shown} {figure}{seeds}.")
-    rivals = [each for each in differences if each.one == first and not each.claimed]
+    sentence = f"Best: {name}, {shown} {figure}{seeds}"
+    if len(level) == len(settings):
+        return Best(name, figure, "no other setting is worse", f"{sentence}; no other setting is worse.")
+    second = [*settings][len(level)]
+    rivals = [each for each in differences if each.one == level[0] and each.other not in level and not each.claimed]
     doubt = ""
     if rivals:
-        over = " and ".join(each.other for each in rivals) if len(rivals) < 4 else f"{len(rivals)} others"
+        over = _all_of([each.other for each in rivals]) if len(rivals) < 4 else f"{len(rivals)} others"
         tested = any(each.p_value is not None for each in rivals)
         why = "is within the spread of the seeds" if tested else "may be chance: too few common seeds to test it"
         doubt = f"its lead over {over} {why}"
     lead = doubt or "its lead is larger than the spread of the seeds"
-    return Best(name, figure, doubt, f"Best: {name}, {shown} {figure}{seeds}; next {second}, {after}. I{lead[1:]}.")
+    after = number(settings[second].mean, decimals)
+    return Best(name, figure, doubt, f"{sentence}; next {second}, {after}. I{lead[1:]}.")
+
+
+def _all_of(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
 
 
 def _cells(everything: Sequence[Record], factors: Sequence[str], metric: str) -> dict[Setting, Cells]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import itertools
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlexp.config.lazy import Image, matplotlib, mpl_figure, mpl_ticker
+from dlexp.config.lazy import Image, matplotlib, mpl_figure
+from dlexp.report.axes import COLOURS, MARKERS, SPLITS, is_steep, logarithmic, mark_epochs, whole_epochs
 from dlexp.report.confusion import confusion_matrix, shown_name
+from dlexp.report.iterations import iterations
 from dlexp.runs.directory import (
     BOUNDARY,
     CONFUSION,
@@ -20,6 +21,7 @@ from dlexp.runs.directory import (
     METRICS,
     POINTS,
     PREDICTIONS,
+    STEPS,
     WRONG,
     WRONG_IMAGES,
     RunDirectory,
@@ -28,14 +30,9 @@ from dlexp.storage.atomic import clear_partial, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; line styles tell them apart in grey.
-SPLITS = {"train": ("#0072B2", "-"), "validation": ("#009E73", ":"), "test": ("#D55E00", "--")}
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # also by Okabe and Ito
 NAMED = {"blue": 0, "red": 1, "green": 2, "pink": 3, "purple": 3, "orange": 4, "black": 6}  # a class called so has it
-MARKERS = "os^vDXP"
 MOST_VALUES = 4  # of several predicted values, the first ones are drawn
 
 
@@ -50,6 +47,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
         "boundary.png": (BOUNDARY, decision_boundary),
         "figure.png": (FIGURE, _demonstration),
         "curves.png": (METRICS, _curves),
+        "steps.png": (STEPS, iterations),
         "confusion_matrix.png": (CONFUSION, _confusion_matrix),
         "predictions.png": (PREDICTIONS, _predictions),
         "wrong.png": (WRONG_IMAGES, wrong_images),
@@ -181,12 +179,6 @@ def colours_of(names: Sequence[str]) -> list[str]:
     return [own.get(name) or next(left) for name in names]
 
 
-def is_steep(values: Iterable[float]) -> bool:
-    """Return whether a linear axis hides most of the values: the largest is ten times the median, as a loss's first."""
-    known = sorted(value for value in values if math.isfinite(value))
-    return len(known) > 2 and known[0] > 0 and known[-1] > max(1.0, 10 * known[len(known) // 2])
-
-
 def _demonstration(run: RunDirectory) -> Figure:
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in run.read_rows(FIGURE):
@@ -213,10 +205,8 @@ def panels(
             axes.plot(x, y, style, color=colour, marker="o", markevery=[len(points) - 1], label=name)
         chosen = axes_of[title]
         axes.set(xlabel=chosen["x"], ylabel=chosen["y"], title=title, aspect="equal" if chosen["equal"] else "auto")
-        for axis, scale in (("x", axes.set_xscale), ("y", axes.set_yscale)):
-            if axis in chosen["log"]:
-                scale("log")
-                _plain_numbers(axes.xaxis if axis == "x" else axes.yaxis)
+        for axis in chosen["log"]:
+            logarithmic(axes, axis)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     return figure
@@ -251,33 +241,6 @@ def curves(rows: list[dict[str, float]], marked: Mapping[str, int] | None = None
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
-
-
-def mark_epochs(axes: Axes, marked: Mapping[str, int], name: str = "", colour: str = "black") -> None:
-    """Draw a vertical line at each epoch of a run called `name`: the best one dash-dotted, the last one dashed."""
-    for what, epoch in marked.items():
-        label = f"{shown_name(name)}, {what}: epoch {epoch}" if name else f"{what}: epoch {epoch}"
-        style = "-." if what == "best" else (0, (6, 3))  # longer dashes than a curve's
-        axes.axvline(epoch, color=colour, linestyle=style, linewidth=1.2, label=label)
-
-
-def logarithmic(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers."""
-    axes.set_yscale("log")
-    _plain_numbers(axes.yaxis)
-
-
-def _plain_numbers(axis: Axis) -> None:
-    """Write the numbers of a logarithmic axis plainly: formulas as matplotlib writes them are switched off."""
-    axis.set_major_formatter(mpl_ticker.FormatStrFormatter("%g"))
-    axis.set_minor_formatter(mpl_ticker.LogFormatter())
-
-
-def whole_epochs(axes: Axes, epochs: Sequence[float]) -> None:
-    """Put ticks at whole epochs only, also if there is only one."""
-    axes.xaxis.set_major_locator(mpl_ticker.MaxNLocator(integer=True, min_n_ticks=1))
-    if len(set(epochs)) == 1:
-        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
 
 
 def save(run: RunDirectory, name: str, figure: Figure) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.config.lazy import matplotlib, mpl_figure
 from dlexp.report import sweeps
+from dlexp.report.axes import COLOURS, MARKERS, is_steep, logarithmic, mark_epochs, whole_epochs
 from dlexp.report.collect import Facts, read_columns
 from dlexp.report.confusion import confusion_matrix, shown_name
-from dlexp.report.figures import COLOURS, MARKERS, is_steep, logarithmic, mark_epochs, whole_epochs
 from dlexp.report.studies import Study, best_first, by_strength, measured, settings
 from dlexp.runs.directory import BOUNDARY, METRICS, RunDirectory
 from dlexp.runs.formatting import decimals_of, number
@@ -37,6 +37,8 @@ def figures(study: Study) -> dict[str, Callable[[], Figure]]:
         ways["heat_map"] = lambda: heat_map(study)
     if best := next((run for run in best_first(study) if "confusion" in run), None):
         ways["confusion_matrix"] = lambda: confusion(study, best)
+    if stepped := [run for run in study.runs if run.get("steps")]:
+        ways["steps"] = lambda: sweeps.iterations(_of_one_seed(study, stepped))
     if layered := [run for run in study.runs if run.get("gradients")]:
         ways["gradients"] = lambda: sweeps.gradients(_of_one_seed(study, layered))
     if seen := [run for run in study.runs if run["record"] and (Path(run["path"]) / BOUNDARY).is_file()]:

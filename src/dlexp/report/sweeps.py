@@ -10,10 +10,13 @@ from dlexp.compare.groups import record
 from dlexp.compare.studies import by_data
 from dlexp.config.lazy import mpl_figure, mpl_ticker
 from dlexp.errors import UserError
-from dlexp.report.figures import COLOURS, MARKERS, boundary, logarithmic, save, shown_name
+from dlexp.report.axes import COLOURS, MARKERS, logarithmic
+from dlexp.report.confusion import shown_name
+from dlexp.report.figures import boundary, save
+from dlexp.report.iterations import side_by_side
 from dlexp.report.text import passed, reported
 from dlexp.report.worked import first_gradients
-from dlexp.runs.directory import BOUNDARY, GRADIENTS, RunDirectory
+from dlexp.runs.directory import BOUNDARY, GRADIENTS, STEPS, RunDirectory
 from dlexp.runs.formatting import label, table
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ Varied = Mapping[str, Any]  # the keys in which the runs of a sweep differ, with
 
 
 def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
-    """Return a line for each run: its varied keys, its final metrics on train and test, and its training time.
+    """Return a line for each run: its varied keys, its final metrics on train and test, and what training cost.
 
     Before it, a line for each traced run: the norm of each parameter's gradient in the first step.
 
@@ -51,8 +54,10 @@ def results(runs: Sequence[tuple[Varied, RunDirectory]]) -> str:
         for key in columns:
             cells += [figures.get(key, ""), *[report.get(key, "")] * any(key in each for each in reports)]
         cells += [first.get(what) or "none" for what in reached]
-        rows.append([*cells, f"{result['training_seconds']:.1f} s"])
-    parts = (first_gradients(runs), table([*header, "time"], rows), *_best([run for _, run in runs]))
+        speed, memory = result["samples_per_second"] or 0, result["peak_memory_bytes"] / 2**20
+        rows.append([*cells, f"{result['training_seconds']:.1f} s", round(speed), f"{memory:.0f} MiB"])
+    shown = table([*header, "time", "samples/s", "memory"], rows)
+    parts = (first_gradients(runs), shown, *_best([run for _, run in runs]))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -71,13 +76,21 @@ def draw(runs: Sequence[tuple[Varied, RunDirectory]]) -> list[Path]:
     """Write each picture for which runs have a table, beside the newest run; return the paths."""
     written = []
     newest = max((run.path for _, run in runs), key=lambda path: path.name)
-    for name, picture in ((GRADIENTS, gradients), (BOUNDARY, boundaries)):
+    for name, picture in ((GRADIENTS, gradients), (BOUNDARY, boundaries), (STEPS, iterations)):
         drawable = [(varied, run) for varied, run in runs if (run.path / name).exists()]
         if drawable:
             path = newest.with_name(f"sweep_{newest.name}_{Path(name).stem}.png")
             save(RunDirectory(newest.parent), path.name, picture(drawable))
             written.append(path)
     return written
+
+
+def iterations(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:
+    """Return loss and error of every iteration, a column for each setting: of several seeds the first run."""
+    first: dict[str, RunDirectory] = {}
+    for varied, run in runs:
+        first.setdefault(", ".join(f"{key} {label(value)}" for key, value in varied.items() if key != "seed"), run)
+    return side_by_side(first)
 
 
 def gradients(runs: Sequence[tuple[Varied, RunDirectory]]) -> Figure:

@@ -20,7 +20,7 @@ from dlexp.training.build import build
 from dlexp.training.evaluation import evaluate_held_out
 from dlexp.training.process.progress import Display, on_terminal
 from dlexp.training.process.signals import StopRequest
-from dlexp.training.results import write_results
+from dlexp.training.results import forget_peak_memory, write_results
 from dlexp.training.resume import check_provenance, kept_config
 from dlexp.training.session import Session
 from dlexp.training.setup.ineffective import ineffective
@@ -60,6 +60,7 @@ def train(
     last_epoch, in_own_order = min(config.epochs, config.stop_at or config.epochs), steps_per_epoch == 1
     in_own_order = in_own_order or not config.shuffle
     imports = import_modules(config.imports)
+    forget_peak_memory(job.device)
     stop, watching = StopRequest(), diagnostics.build(config, imports)
 
     with (

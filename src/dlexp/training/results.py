@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import resource
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -70,6 +72,15 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
             "peak_memory_bytes": peak_memory(job.device),
         },
     )
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Begin to measure the peak anew: a sweep's process trains several jobs, of which each has its own."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):  # if the system does not allow it, the peak is that of the whole process
+            Path("/proc/self/clear_refs").write_text("5")  # see proc(5)
 
 
 def peak_memory(device: torch.device) -> int:
