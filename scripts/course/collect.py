@@ -1,5 +1,6 @@
 """Take what the pages show of the runs: figures, printed text, tables and pictures."""
 
+import functools
 import io
 import json
 import re
@@ -10,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from dlexp.config.composition import grid, options
-from dlexp.config.config import load_config
+from dlexp.config.config import Config, load_config
 from dlexp.config.lazy import matplotlib
 from dlexp.report import collect as facts
 from dlexp.report import figures, paper, studies, text, worked
@@ -50,13 +51,10 @@ def row_of(run: RunDirectory) -> Row | None:
     result = run.read_json("result.json")
     if "sides" in result:
         return {"setting": "", "seed": 0}
-    jobs = expand([f"experiment={name}"])
-    keys = list(grid([f"experiment={name}"])) if len(jobs) > 1 else []
-    settings = [{k: v for k, v in values.items() if k in keys} for values in varied(jobs)] if keys else [{}]
-    chosen = {key: run.keys()[key] for key in settings[0]}
+    keys, own = _declared(name)
+    chosen = {key: run.keys()[key] for key in keys}
     final, dataset = result["final"], config["dataset"]
     measure = next(metric for metric in final["test"] if metric != "loss")
-    own = load_config([f"experiment={name}"])
     cut = [f"{dataset['train_size']:,} samples"] if dataset["train_size"] != own.dataset.preparation.train_size else []
     if config["epochs"] != own.epochs and "epochs" not in keys:
         cut.append(f"{config['epochs']} of {own.epochs} epochs")
@@ -72,13 +70,26 @@ def row_of(run: RunDirectory) -> Row | None:
     }
 
 
+@functools.cache
+def _declared(name: str) -> tuple[list[str], Config]:
+    """Return the keys in which an experiment's jobs differ, and its config."""
+    jobs, declared = expand([f"experiment={name}"]), grid([f"experiment={name}"])
+    keys = [key for key in varied(jobs)[0] if key in declared] if len(jobs) > 1 else []
+    return keys, load_config([f"experiment={name}"])
+
+
 def _shown(runs: Sequence[tuple[RunDirectory, Row]]) -> dict[str, Any]:
     newest, _ = runs[-1]
     if newest.demonstration:
         result = newest.read_json("result.json")
         return {"tables": result["tables"], "statements": text.statements(newest), "findings": result["findings"]}
-    small = [run for run, row in runs if row["seed"] == 0 and worked.is_worked_example(run)]
-    printed = [part for run in small for part in (worked.trace(run), worked.predictions(run)) if part]
+    first = [(run, row["setting"]) for run, row in runs if row["seed"] == 0]
+    if all(worked.is_worked_example(run) for run, _ in first) or len(first) == 1:
+        both = [(setting, (worked.trace(run), worked.predictions(run))) for run, setting in first]
+        printed = [(setting, "\n\n".join(filter(None, parts))) for setting, parts in both]
+    else:
+        printed = [("", worked.first_gradients([({"setting": setting}, run) for run, setting in first]))]
+    printed = [each for each in printed if each[1]]
     return {"runs": [row for _, row in sorted(runs, key=lambda each: each[1]["seed"])], "printed": printed}
 
 

@@ -67,7 +67,8 @@ def _experiment(name: str, measured: Mapping[str, Any] | None) -> str:
 
 def _title(text: str) -> str:
     """Return a comment's first sentence without the exercise's name and the hint to run it with -m."""
-    return text.partition(": ")[2].strip().replace(" (run with -m)", "").rstrip(".").capitalize() + "."
+    words = text.partition(": ")[2].strip().replace(" (run with -m)", "").rstrip(".")
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _comment(path: Path) -> list[str]:
@@ -77,12 +78,15 @@ def _comment(path: Path) -> list[str]:
 
 def _results(name: str, measured: Mapping[str, Any]) -> list[str]:
     if "runs" in measured:
-        return [*(f"```text\n{text}\n```" for text in measured["printed"]), _runs(name, measured["runs"])]
+        printed = [part for title, text in measured["printed"] for part in (title, f"```text\n{text}\n```") if part]
+        return [*printed, _runs(name, measured["runs"])]
     parts = []
     for title, shown in measured["tables"].items():
         parts += [f"*{title}*", markdown_table(shown["columns"], texts(shown["rows"]))]
     statements = markdown_table(["statement", "one side", "the other", "difference"], measured["statements"])
-    return [*parts, statements, *measured["findings"]]
+    count = f"{len(measured['statements'])} statement{'s' * (len(measured['statements']) > 1)}"
+    checked = f"<details><summary>What the run checks: {count}</summary>\n\n{statements}\n\n</details>"
+    return [*parts, *measured["findings"], checked]
 
 
 def _runs(name: str, measured: Sequence[Mapping[str, Any]]) -> str:
@@ -99,7 +103,7 @@ def _runs(name: str, measured: Sequence[Mapping[str, Any]]) -> str:
         line = [setting] * (len(rows) > 1) + [reported[setting] or "–"] * any(reported.values())
         cells.append([*line, *(_numbers(runs, column) for column in ("test", "train", "loss")), f"{seconds:.1f} s"])
     seeds = len({run["seed"] for run in measured})
-    notes = [f"The numbers of a cell are those of seeds 0 to {seeds - 1}."] * (seeds > 1)
+    notes = [f"The numbers of a cell are those of seeds 0 to {seeds - 1}; one number is that of all."] * (seeds > 1)
     notes += [f"Measured in a reduced form: {measured[0]['reduced']}."] * bool(measured[0]["reduced"])
     return "\n\n".join([markdown_table(header, cells), *([" ".join(notes)] if notes else [])])
 
@@ -118,7 +122,9 @@ def _reported(name: str, setting: str) -> str:
 
 
 def _numbers(runs: Sequence[Mapping[str, Any]], column: str) -> str:
-    return ", ".join(_shown(run[column]) for run in sorted(runs, key=lambda run: run["seed"]))
+    """Return the figure of each seed, or the one figure that all seeds have."""
+    shown = [_shown(run[column]) for run in sorted(runs, key=lambda run: run["seed"])]
+    return ", ".join(shown if len({*shown}) > 1 else shown[:1])
 
 
 def _shown(value: float) -> str:
