@@ -66,7 +66,7 @@ def test_runs_are_found_by_a_name_that_looks_like_a_number() -> None:
 def test_class_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     chosen = ["dataset=inline", "dataset.class_names=[007,²,۱۰]", "dataset.inputs=[[0],[1],[2]]"]
     assert main(["train", *chosen, 'dataset.targets=["007","²","۱۰"]', "epochs=0"]) == 0
-    printed = [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:4]]
+    printed = [line.split()[-3] for line in capsys.readouterr().out.splitlines()[1:4]]
     assert printed == ["007", "²", "۱۰"]
 
 
