@@ -90,7 +90,9 @@ def _shown(runs: Sequence[tuple[RunDirectory, Row]]) -> dict[str, Any]:
     else:
         printed = [("", worked.first_gradients([({"setting": setting}, run) for run, setting in first]))]
     printed = [each for each in printed if each[1]]
-    return {"runs": [row for _, row in sorted(runs, key=lambda each: each[1]["seed"])], "printed": printed}
+    trained = any(run.read_json("result.json")["steps"] for run, _ in runs)
+    rows = [row for _, row in sorted(runs, key=lambda each: each[1]["seed"])] if trained else []
+    return {"runs": rows, "printed": printed}
 
 
 def _copy(picture: Path, name: str, runs: Sequence[tuple[RunDirectory, Row]]) -> None:

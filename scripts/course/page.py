@@ -79,7 +79,7 @@ def _comment(path: Path) -> list[str]:
 def _results(name: str, measured: Mapping[str, Any]) -> list[str]:
     if "runs" in measured:
         printed = [part for title, text in measured["printed"] for part in (title, f"```text\n{text}\n```") if part]
-        return [*printed, _runs(name, measured["runs"])]
+        return [*printed, *([_runs(name, measured["runs"])] if measured["runs"] else [])]  # a net may not be trained
     parts = []
     for title, shown in measured["tables"].items():
         parts += [f"*{title}*", markdown_table(shown["columns"], texts(shown["rows"]))]

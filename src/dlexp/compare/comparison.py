@@ -1,6 +1,7 @@
 """The effect of a factor: an estimate of each setting, paired differences, and conclusions in words."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -192,7 +193,7 @@ def _differences(
 def _best(factor: str, metric: str, settings: Mapping[str, Estimate], differences: Iterable[Difference]) -> Best:
     """Return the first of the ranked `settings`, with those of the same mean; without a `factor` names have keys."""
     best = next(iter(settings.values()))
-    level = [name for name, each in settings.items() if each.mean == best.mean]
+    level = [name for name, each in settings.items() if math.isclose(each.mean, best.mean, rel_tol=1e-12)]
     name, shown = f"{factor}={_all_of(level)}" if factor else _all_of(level), metric.replace("/", " ").replace("_", " ")
     decimals = decimals_of(each.mean for each in settings.values())
     figure = number(best.mean, decimals)

@@ -95,7 +95,7 @@ def reported(run: RunDirectory) -> list[tuple[str, Any, Any]]:
     for row in keys.get("reference", ()):
         conditions = {key: value for key, value in row.items() if key not in measured}
         if all(keys.get(key) == value for key, value in conditions.items()):
-            rows += [(key, _figure(row[key]), _figure(measured[key])) for key in row if key in measured]
+            rows += [(key, _like(measured[key], row[key]), measured[key]) for key in row if key in measured]
     return rows
 
 
@@ -152,8 +152,8 @@ def runs(directories: Iterable[RunDirectory]) -> str:
     return table(["status", "epoch", "", "train", "test", "run"], rows)
 
 
-def _figure(value: Any) -> Any:
-    return float(value) if isinstance(value, int | float) else value
+def _like(measured: Any, reported: Any) -> Any:
+    return float(reported) if isinstance(measured, float) and isinstance(reported, int) else reported
 
 
 def _short(number: str) -> str:

@@ -89,8 +89,11 @@ def strict(value: Any) -> Any:
 
 
 def decimals_of(values: Iterable[float]) -> int:
-    """Return how many decimals distinguish the values: three digits of their range, and no two alike; at least 4."""
-    distinct = sorted({value for value in values if math.isfinite(value)})
+    """Return how many decimals distinguish the values: three digits of their range, and no two alike; at least 4.
+
+    Values that agree in 12 digits count as one: means of the same figures may differ by rounding.
+    """
+    distinct = sorted({float(f"{value:.12g}") for value in values if math.isfinite(value)})
     if len(distinct) < 2:
         return 4
     most = 14 - _exponent(max(map(abs, distinct)))  # a float holds no more
