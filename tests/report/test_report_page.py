@@ -150,7 +150,7 @@ def test_a_report_of_several_studies_opens_with_the_overview(page: "playwright.P
     page.locator("#overview tbody tr").filter(has_text="study").first.click()
     assert page.locator("h2").inner_text() == "study" and page.locator("tbody tr[data-run]").count() == 6
     page.get_by_role("button", name="All runs").click()
-    assert page.locator("#overview").count() == 1
+    page.locator("#overview").wait_for()
 
 
 def test_no_toolbar_covers_a_title_and_a_run_shows_its_folder(page: "playwright.Page") -> None:
