@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dlexp.components.losses import categorical_hinge
 from dlexp.config.lazy import F, torch
 from dlexp.config.schema import Count, Seed
+from dlexp.demonstrations.minimization import minimize
 from dlexp.demonstrations.sides import Demonstration, Panel, Sides, Table
 from dlexp.errors import UserError
 
@@ -143,16 +144,7 @@ def several_labels(classes: Count = 6, labels_on: Count = 3) -> Demonstration:
 
     def least(loss: Callable[[Tensor], Tensor]) -> tuple[float, Tensor]:
         z = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([z], max_iter=200, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
-
-        def value() -> Tensor:
-            optimizer.zero_grad()
-            result = loss(z)
-            result.backward()
-            return result
-
-        optimizer.step(value)
-        return loss(z).item(), z.detach()
+        return minimize([z], lambda: loss(z), max_iter=200, tolerance_grad=1e-6), z.detach()
 
     categorical, z_categorical = least(lambda z: -(labels * z.log_softmax(0)).sum())
     binary, z_binary = least(lambda z: F.binary_cross_entropy_with_logits(z, labels, reduction="sum"))

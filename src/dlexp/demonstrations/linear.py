@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlexp.config.lazy import nn, torch
 from dlexp.config.schema import Count, Positive, Seed
+from dlexp.demonstrations.minimization import minimize
 from dlexp.demonstrations.sides import Demonstration, LayerSizes, Panel, Sides, Table
 
 if TYPE_CHECKING:
@@ -134,33 +135,25 @@ def _product(weights: Sequence[Tensor]) -> Tensor:
 
 def _learn(weights: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
     """Train each net of a batch, from its `weights`, and return the maps that they learn, (nets, 5, 5)."""
-    optimizer = torch.optim.LBFGS(
-        weights, max_iter=300, tolerance_change=0, tolerance_grad=1e-6, history_size=20, line_search_fn="strong_wolfe"
+    minimize(
+        weights,
+        lambda: (x @ _product(weights) - y).square().sum(),
+        max_iter=300,
+        tolerance_change=0,
+        tolerance_grad=1e-6,
+        history_size=20,
     )
-
-    def loss() -> float:
-        optimizer.zero_grad()
-        value = (x @ _product(weights) - y).square().sum()
-        value.backward()
-        return value.item()
-
-    optimizer.step(loss)
     return _product(weights).detach()
 
 
 def _train(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    optimizer = torch.optim.LBFGS(
-        net.parameters(), max_iter=2000, tolerance_change=1e-16, tolerance_grad=1e-12, line_search_fn="strong_wolfe"
+    return minimize(
+        net.parameters(),
+        lambda: (net(x) - y).square().mean(),
+        max_iter=2000,
+        tolerance_change=1e-16,
+        tolerance_grad=1e-12,
     )
-
-    def loss() -> float:
-        optimizer.zero_grad()
-        value = (net(x) - y).square().mean()
-        value.backward()
-        return value.item()
-
-    optimizer.step(loss)
-    return loss()
 
 
 def deep_linear(sizes: LayerSizes = (6, 8, 7, 3), seed: Seed = 0) -> Demonstration:

@@ -8,6 +8,7 @@ import numpy as np
 
 from dlexp.config.lazy import torch
 from dlexp.config.schema import Interval
+from dlexp.demonstrations.minimization import minimize
 from dlexp.demonstrations.sides import Demonstration, Panel, Sides, Table
 from dlexp.models.layers import layers
 
@@ -84,15 +85,7 @@ def _pass_through(maxout: nn.Module, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def _train(maxout: nn.Module, x: Tensor, target: Tensor) -> None:
-    optimizer = torch.optim.LBFGS(maxout.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = (_difference(maxout, x) - target).square().mean()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
+    minimize(maxout.parameters(), lambda: (_difference(maxout, x) - target).square().mean(), max_iter=STEPS)
 
 
 def _difference(maxout: nn.Module, x: Tensor) -> Tensor:
