@@ -85,9 +85,10 @@ def _numbers_of_a_step(job: Job) -> int:
 def _check_notation(job: Job) -> None:
     """Refuse a notation of a layer or parameter that the model lacks, or with another number of names than it has."""
     notation = job.config.notation or {}
+    if not notation:
+        return
     inputs, _ = next(iter(job.batches.serve("train", 1)))
-    layers = activations(job.model, inputs) if notation else {}
-    sizes = {name: output.numel() for name, output in layers.items()}
+    sizes = {name: output.numel() for name, output in activations(job.model, inputs).items()}
     sizes |= {name: parameter.numel() for name, parameter in job.model.named_parameters()}
     for key, names in notation.items():
         if key not in sizes:
