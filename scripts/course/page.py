@@ -93,7 +93,8 @@ def _runs(name: str, measured: Sequence[Mapping[str, Any]]) -> str:
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in measured:
         rows.setdefault(row["setting"], []).append(row)
-    reported = {setting: _reported(name, setting) for setting in rows}
+    reference = load_config([f"experiment={name}"]).reference
+    reported = {setting: _reported(reference, setting) for setting in rows}
     header = ["setting"] * (len(rows) > 1) + ["reported"] * any(reported.values())
     measure = measured[0]["measure"].replace("_", " ")
     header += [f"test {measure}", f"train {measure}", "test loss", "training time"]
@@ -108,10 +109,10 @@ def _runs(name: str, measured: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join([markdown_table(header, cells), *([" ".join(notes)] if notes else [])])
 
 
-def _reported(name: str, setting: str) -> str:
+def _reported(reference: Sequence[Mapping[str, Any]], setting: str) -> str:
     """Return the reported test figures of the reference rows whose conditions match this setting."""
     found = []
-    for row in load_config([f"experiment={name}"]).reference:
+    for row in reference:
         figures = {key: value for key, value in row.items() if key in ("test/accuracy", "test/loss", "train/accuracy")}
         conditions = {key: value for key, value in row.items() if key not in figures and "/" not in key}
         conditions.pop("parameters", None)
