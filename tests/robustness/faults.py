@@ -66,7 +66,7 @@ class Disk:
         def opened(
             file: Any, mode: str = "r", buffering: int = -1, *text: Any, opener: Any = None, **named: Any
         ) -> Any:
-            if not set(mode) & set("wax+"):
+            if not set(mode) & set("wax+") or str(file).startswith("/proc/"):  # no file of a disk
                 return opens(file, mode, buffering, *text, opener=opener, **named)
             raw = disk.call("open", lambda: File(file, mode.replace("b", "").replace("t", ""), opener=opener))
             buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
