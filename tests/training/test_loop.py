@@ -116,6 +116,7 @@ def test_a_run_directory_has_all_files_and_strict_json() -> None:
         "result.json",
         "curves.png",
         "confusion_matrix.png",
+        "steps.png",
         "checkpoints",
     }
     for file in path.glob("*.json"):
