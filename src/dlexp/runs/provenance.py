@@ -93,10 +93,10 @@ def config_sha256(mapping: Mapping[str, Any]) -> str:
 def config_hashes(mapping: Mapping[str, Any]) -> tuple[str, str]:
     """Return both hashes that a run of this config may have: the current one, then the one that dlexp 0.1.0 wrote.
 
-    The latter also includes the observation keys and the names of imports.
+    The latter also includes the names of imports and the observation keys of that version.
     """
-    free = {"reference", "checkpoint", "metrics", "diagnostics", "sinks"}  # dlexp 0.1.0 did not have the last three
-    counted = {"imports"} | {key for key in mapping if role(key) in ("identity", "observation")} - free
+    also = {"imports", "log_every_n_steps", "evaluate_every_n_steps", "log_gradients", "log_units", "trace_steps"}
+    counted = also | {key for key in mapping if role(key) == "identity"}
     return config_sha256(mapping), _sha256({key: value for key, value in mapping.items() if key in counted})
 
 
