@@ -24,6 +24,7 @@ from dlexp.data import store
 from dlexp.data.batches import Batches, shuffled
 from dlexp.data.datasets import DATASETS
 from dlexp.data.preparation import prepare
+from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Samples
 from dlexp.errors import JobError, UserError
 from dlexp.training.build import build, check
@@ -114,7 +115,7 @@ def test_images_are_normalized_by_the_batch() -> None:
 
 def test_statistics_come_from_train_alone_and_constant_features_are_only_centred() -> None:
     splits = prepared("dataset=digits", "dataset.normalization=standard", "dataset.train_size=50")
-    assert splits.mean == pytest.approx([splits.splits["train"].inputs.mean()])
+    assert splits.preprocessing.mean == pytest.approx([splits.splits["train"].inputs.mean()])
 
 
 def test_a_constant_that_no_float_holds_exactly_is_only_centred() -> None:
@@ -150,7 +151,8 @@ def test_samples_of_a_user_s_dataset_are_checked(harm: str, message: str) -> Non
 def test_batches_follow_the_order_from_any_start() -> None:
     inputs = np.arange(50 * 4, dtype=np.uint8).reshape(50, 2, 2, 1)
     samples = {"train": Samples(inputs, np.arange(50))}
-    batches = Batches(samples, np.zeros(1), np.full(1, 2.0), torch.device("cpu"), torch.float32)
+    preprocessing = Preprocessing(np.zeros(1), np.full(1, 2.0))
+    batches = Batches(samples, preprocessing, torch.device("cpu"), torch.float32)
     order = shuffled(50, 7, 3, torch.device("cpu"))
     assert sorted(order.tolist()) == list(range(50)) and order.tolist() != list(range(50))
     every = list(batches.serve("train", 8, order))

@@ -26,7 +26,16 @@ RUNS = {
     "beside": ["model.hidden_sizes=[9]"],
 }
 FILES = (
-    *("config.yaml", "environment.json", "status.json", "result.json", "metrics.csv", "steps.csv", "gradients.csv"),
+    *(
+        "config.yaml",
+        "environment.json",
+        "preprocessing.json",
+        "status.json",
+        "result.json",
+        "metrics.csv",
+        "steps.csv",
+        "gradients.csv",
+    ),
     *("predictions.csv", "confusion_matrix.csv", "lock", "checkpoints/best.pt", "checkpoints"),
 )
 VERBS = ("resume", "evaluate", "evaluate --best", "report", "compare", "list runs", "diff", "list runs status=stopped")

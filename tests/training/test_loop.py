@@ -112,6 +112,7 @@ def test_a_run_directory_has_all_files_and_strict_json() -> None:
         *tables,
         "config.yaml",
         "environment.json",
+        "preprocessing.json",
         "status.json",
         "result.json",
         "curves.png",

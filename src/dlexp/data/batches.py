@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlexp.config.lazy import torch
+from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Samples, refuse_not_finite
-from dlexp.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,42 +29,23 @@ class Batches:
     def __init__(
         self,
         splits: Mapping[str, Samples],
-        mean: np.ndarray,
-        deviation: np.ndarray,
+        preprocessing: Preprocessing,
         device: torch.device,
         dtype: torch.dtype,
         augment: Callable[[Tensor], Tensor] | None = None,
-        target_mean: np.ndarray | None = None,
-        target_deviation: np.ndarray | None = None,
     ):
-        """Normalize targets too if their mean and deviation (values,) are given.
-
-        Raise UserError if inputs, targets or normalization statistics are too large or too small for `dtype`.
-        """
-        self._augment, self._dtype, precision = augment, dtype, str(dtype).removeprefix("torch.")
-        shape = (-1,) + (1,) * (splits["train"].inputs.ndim - 2)
-        mean, deviation = mean.reshape(shape), deviation.reshape(shape)
-        self._scale = torch.tensor(1 / deviation, dtype=dtype, device=device)
-        self._shift = torch.tensor(-mean / deviation, dtype=dtype, device=device)
-        usable = self._scale.isfinite() & (self._scale > 0) & self._shift.isfinite()
-        if not bool(usable.all()):
-            i = int((~usable).flatten().nonzero()[0])
-            raise UserError(
-                f"dataset.normalization: feature or channel {i} has mean {mean.ravel()[i]:g} and deviation "
-                f"{deviation.ravel()[i]:g}, which {precision} cannot use to normalize. Leave it out, scale it, or "
-                "take precision=float64."
-            )
-        self._of_targets: tuple[Tensor, Tensor] | None = None
-        if target_mean is not None and target_deviation is not None:
-            shift, scale = (torch.tensor(each, dtype=dtype, device=device) for each in (target_mean, target_deviation))
-            self._of_targets = shift, scale
+        """Raise UserError if inputs, targets or their statistics are too large or too small for `dtype`."""
+        self._augment, self._dtype, self._of_targets = augment, dtype, preprocessing.of_targets(dtype, device)
+        dimensions = next(iter(splits.values())).inputs.ndim
+        self._scale, self._shift = preprocessing.affine(dimensions, dtype, device)
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         self._published = {name: torch.from_numpy(samples.targets) for name, samples in splits.items()}
         for name, (inputs, targets) in splits.items():
-            kept = torch.from_numpy(inputs if inputs.ndim == 4 else (inputs - mean) / deviation)
-            labels = torch.from_numpy(targets if target_mean is None else (targets - target_mean) / target_deviation)
+            kept = torch.from_numpy(inputs if inputs.ndim == 4 else preprocessing.normalize(inputs))
+            labels = torch.from_numpy(preprocessing.normalize_targets(targets))
             kept, labels = (t.to(dtype) if t.is_floating_point() else t for t in (kept, labels))
             for what, tensor in (("inputs", kept), ("targets", labels)):
+                precision = str(dtype).removeprefix("torch.")
                 way_out = f"It is too large for {precision}: scale it (dataset.normalization), or leave it out."
                 refuse_not_finite(tensor.numpy(), f"The {name} split's {what}, normalized", way_out)
             self._splits[name] = kept.to(device), labels.to(device)

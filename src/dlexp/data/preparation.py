@@ -1,4 +1,4 @@
-"""Prepare a dataset: read its files, split its samples, and compute the statistics that normalize its inputs."""
+"""Prepare a dataset: read its files, split its samples, and fit its preprocessing on train."""
 
 import dataclasses
 import hashlib
@@ -13,6 +13,7 @@ from dlexp.config import schema
 from dlexp.config.component import Dataset, Preparation
 from dlexp.data import augmentation, store
 from dlexp.data.datasets import DATASETS
+from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Samples, Source, verified
 from dlexp.data.splits import split, statistics, target_statistics
 from dlexp.errors import UserError, did_you_mean
@@ -20,13 +21,10 @@ from dlexp.errors import UserError, did_you_mean
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset's splits as raw arrays, and the statistics for inputs and targets that are (x − mean) / deviation."""
+    """A dataset's splits as raw arrays, and the preprocessing that is fitted on train."""
 
     splits: Mapping[str, Samples]  # train, validation (if configured), test
-    mean: np.ndarray  # (channels,) or (features,), in raw units
-    deviation: np.ndarray
-    target_mean: np.ndarray | None  # (values,); None: targets stay as they are
-    target_deviation: np.ndarray | None
+    preprocessing: Preprocessing
     source: Source
     data_sha256: str
     split_sha256: str
@@ -82,6 +80,8 @@ def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()
         )
     splits, indices = split(published, preparation)
     digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())
-    mean, deviation = statistics(splits["train"].inputs, preparation, source)
-    of_targets = target_statistics(splits["train"].targets, preparation, source)
-    return Prepared(splits, mean, deviation, *of_targets, source, data_sha256, digest.hexdigest())
+    preprocessing = Preprocessing(
+        *statistics(splits["train"].inputs, preparation, source),
+        *target_statistics(splits["train"].targets, preparation, source),
+    )
+    return Prepared(splits, preprocessing, source, data_sha256, digest.hexdigest())

@@ -88,16 +88,7 @@ def build(config: Config) -> Job:
     config, device = _configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
     augment = augmentation.build(config.dataset.preparation.augmentation, prepared.source.input_shape)
-    batches = Batches(
-        prepared.splits,
-        prepared.mean,
-        prepared.deviation,
-        device,
-        dtype_of(config),
-        augment,
-        prepared.target_mean,
-        prepared.target_deviation,
-    )
+    batches = Batches(prepared.splits, prepared.preprocessing, device, dtype_of(config), augment)
     train_size = batches.size("train")
     batch_size = train_size if config.batch_size == "full" else min(config.batch_size, train_size)
 
@@ -114,7 +105,7 @@ def build(config: Config) -> Job:
         raise UserError(f"optimizer={config.optimizer.name} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
     measured, final = metrics.build(config.metrics, prepared.source.kind, imports), metrics.final(prepared.source.kind)
-    if prepared.target_mean is not None:
+    if prepared.preprocessing.target_mean is not None:
         measured, final = metrics.of_units(measured, batches.in_units), metrics.of_units(final, batches.in_units)
     schedule = SCHEDULERS.build(
         config.scheduler,
@@ -145,6 +136,7 @@ def build(config: Config) -> Job:
         penalty=penalty,
         step=step,
         source=prepared.source,
+        preprocessing=prepared.preprocessing,
         batch_size=batch_size,
         hashes={
             "data_sha256": prepared.data_sha256,

@@ -13,7 +13,7 @@ from dlexp.config.lazy import torch
 from dlexp.config.registry import import_modules
 from dlexp.data.batches import shuffled
 from dlexp.demonstrations.demonstrate import demonstrate
-from dlexp.runs.directory import METRICS, RunDirectory
+from dlexp.runs.directory import METRICS, PREPROCESSING, RunDirectory
 from dlexp.runs.provenance import config_hashes, environment
 from dlexp.training import diagnostics
 from dlexp.training.build import build
@@ -75,6 +75,7 @@ def train(
             display.warn(warning)
         if progress.step == 0:
             run.write_json("environment.json", provenance)
+            run.write_json(PREPROCESSING, job.preprocessing.to_mapping())
         # config.yaml comes last: with it the directory is a run that can be resumed.
         run.write_config(kept)
         run.write_status("running", **session.whereabouts())

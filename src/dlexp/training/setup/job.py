@@ -15,6 +15,7 @@ from dlexp.components.schedulers import Schedule
 from dlexp.config.config import Config
 from dlexp.config.lazy import torch
 from dlexp.data.batches import VALUES_AT_ONCE
+from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Source
 from dlexp.training.setup.step import Step
 
@@ -40,6 +41,7 @@ class Job:
     penalty: Penalty | None
     step: Step
     source: Source
+    preprocessing: Preprocessing
     batch_size: int
     hashes: dict[str, str]  # of the data, the split and the initial weights
 
