@@ -30,7 +30,7 @@ def evaluate(arguments: Sequence[str]) -> int:
         raise UserError(f"{run.path} demonstrated something, and trained nothing: there is no model to evaluate.")
 
     weights = run.load_model(best=options.best).state_dict()
-    job = build(check(run.config, kept=True))
+    job = build(check(run.config, kept=True), begun=True)
     for difference in check_provenance(job, run.directory):
         print(f"Not as when it was trained: {difference}.", file=sys.stderr)
     job.model.load_state_dict(weights)

@@ -1,11 +1,13 @@
 """Components: a config chooses a builder and its options in each group; a dataset also has a preparation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from dlexp.config import schema
 from dlexp.config.schema import Count, Fraction, Positive, Seed
+
+Common = TypeVar("Common")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Component:
         return {"name": self.name, **self.options}
 
 
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+
+
 @dataclass(frozen=True)
 class Preparation:
     """The keys that every dataset has beside its own: how it is split, cut and normalized."""
@@ -42,6 +47,78 @@ class Preparation:
     target_normalization: Literal["none", "standard"] = "none"
     positive_class: str | None = None
     augmentation: tuple[Any, ...] = ()  # `data.augmentation` checks their names and arguments
+    preprocessing: Literal["weights"] | None = None
+    resize: Count | None = None
+    image_size: Count | None = None
+    interpolation: Interpolation | None = None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The keys that every model has beside its own: what it starts from, and what of it is trained."""
+
+    init_from: str | None = None
+    freeze: Literal["backbone"] | Count | tuple[str, ...] | None = None
+    unfreeze_at: Count | None = None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The key that every optimizer has beside its own."""
+
+    backbone_lr_ratio: Positive | None = None
+
+
+# Keys that an earlier version did not have: at null they are left out, so that a job's hash stays what it was.
+LATER: Mapping[str, tuple[str, ...]] = {
+    "dataset": ("preprocessing", "resize", "image_size", "interpolation"),
+    "model": tuple(schema.configurable(Transfer)),
+    "optimizer": tuple(schema.configurable(Rates)),
+}
+
+
+def _parted(mapping: Any, group: str, common: Callable[..., Common]) -> tuple[str, dict[str, Any], Common]:
+    """Return a group's name, its component's own options, and the checked keys that all its components have."""
+    whole, keys = Component.of(mapping, group), schema.configurable(common)
+    shared = {key: value for key, value in whole.options.items() if key in keys}
+    own = {key: value for key, value in whole.options.items() if key not in keys}
+    return whole.name, own, common(**schema.bind(common, shared, f"{group}."))
+
+
+def _kept(common: Any, group: str) -> dict[str, Any]:
+    return {key: value for key, value in asdict(common).items() if value is not None or key not in LATER[group]}
+
+
+@dataclass(frozen=True)
+class Model(Component):
+    """A model's builder with its own options, and how its weights begin and which are trained."""
+
+    transfer: Transfer = Transfer()
+
+    @classmethod
+    def of(cls, mapping: Any, group: str) -> Self:
+        """Read the group and check its common keys. Raises UserError if one is wrong, or the group has no name."""
+        return cls(*_parted(mapping, group, Transfer))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the model as config.yaml holds it."""
+        return super().to_mapping() | _kept(self.transfer, "model")
+
+
+@dataclass(frozen=True)
+class Optimizer(Component):
+    """An optimizer's builder with its own options, and the rates of parts of the model."""
+
+    rates: Rates = Rates()
+
+    @classmethod
+    def of(cls, mapping: Any, group: str) -> Self:
+        """Read the group and check its common key. Raises UserError if it is wrong, or the group has no name."""
+        return cls(*_parted(mapping, group, Rates))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the optimizer as config.yaml holds it."""
+        return super().to_mapping() | _kept(self.rates, "optimizer")
 
 
 @dataclass(frozen=True)
@@ -53,11 +130,8 @@ class Dataset(Component):
     @classmethod
     def of(cls, mapping: Any, group: str) -> Self:
         """Read the group and check its common keys. Raises UserError if one is wrong, or the group has no name."""
-        whole, common = Component.of(mapping, group), schema.configurable(Preparation)
-        shared = {key: value for key, value in whole.options.items() if key in common}
-        own = {key: value for key, value in whole.options.items() if key not in common}
-        return cls(whole.name, own, Preparation(**schema.bind(Preparation, shared, f"{group}.")))
+        return cls(*_parted(mapping, group, Preparation))
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the dataset as config.yaml holds it: the name, its own options and the common keys in one mapping."""
-        return super().to_mapping() | asdict(self.preparation)
+        return super().to_mapping() | _kept(self.preparation, "dataset")

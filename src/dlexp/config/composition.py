@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.resolvers import oc
 
+from dlexp.config.component import LATER
 from dlexp.config.keys import is_of_the_machine
 from dlexp.config.overrides import COMPOSING, parse, reason, text
 from dlexp.config.renamed import refuse_former, renamed
@@ -54,6 +55,8 @@ def overridden(file: Path, overrides: Sequence[str], *, anew: bool = False) -> d
     if not Path(str(content.get("data_dir"))).exists():
         elsewhere.add("data_dir")
     saved = defaults | {key: value for key, value in content.items() if key not in elsewhere}
+    for group, keys in LATER.items():
+        saved[group] = dict.fromkeys(keys) | saved[group]
     for override in parsed:
         if override.key_or_group in GROUPS:
             raise UserError(f"{text(override)}: {file} has chosen its {override.key_or_group} already.")

@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal
 
 from dlexp.config import schema
 from dlexp.config.code import refuse_foreign_code
-from dlexp.config.component import Component, Dataset
+from dlexp.config.component import Component, Dataset, Model, Optimizer
 from dlexp.config.composition import Choices, compose, overridden
 from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
 
 COMPONENTS: dict[str, type[Component]] = {
     "dataset": Dataset,
-    **dict.fromkeys(("model", "optimizer", "scheduler", "loss", "regularizer", "demonstration"), Component),
+    "model": Model,
+    "optimizer": Optimizer,
+    **dict.fromkeys(("scheduler", "loss", "regularizer", "demonstration"), Component),
 }
 
 
@@ -74,8 +76,8 @@ class Config:
     """All settings of a run; `conf/config.yaml` holds the defaults and explains each key."""
 
     dataset: Dataset
-    model: Component
-    optimizer: Component
+    model: Model
+    optimizer: Optimizer
     scheduler: Component
     loss: Component
     regularizer: Component
@@ -90,6 +92,7 @@ class Config:
     threads: Threads | Literal["auto"]
     jobs: Threads | Literal["auto"]
     deterministic: bool
+    feature_store: bool
     stop_at: Count | None
     early_stopping: EarlyStopping
     checkpoint: Checkpoint

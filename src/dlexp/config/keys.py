@@ -27,7 +27,7 @@ KEYS: dict[Role, tuple[str, ...]] = {
         *("trace_steps", "notation", "milestones", "reference", "checkpoint"),
     ),
     # Where a run works, and what it is called. The code of `imports` counts through its own hash.
-    "place": ("name", "device", "threads", "jobs", "data_dir", "output_dir", "imports"),
+    "place": ("name", "device", "threads", "feature_store", "jobs", "data_dir", "output_dir", "imports"),
 }
 # Keys whose values are text, or lists of text, also if one looks like a number: name=1.10.
 TEXT = (

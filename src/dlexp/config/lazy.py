@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from torch.nn import init as init
     from torch.optim import lr_scheduler as lr_scheduler
     from torchvision import datasets as torchvision_datasets
+    from torchvision import models as torchvision_models
+    from torchvision.transforms import functional as torchvision_functional
 else:
 
     class _Lazy(ModuleType):
@@ -40,7 +42,8 @@ else:
 
     torch, nn, optim = _Lazy("torch"), _Lazy("torch.nn"), _Lazy("torch.optim")
     F, init, lr_scheduler = _Lazy("torch.nn.functional"), _Lazy("torch.nn.init"), _Lazy("torch.optim.lr_scheduler")
-    torchvision_datasets = _Lazy("torchvision.datasets")
+    torchvision_datasets, torchvision_models = _Lazy("torchvision.datasets"), _Lazy("torchvision.models")
+    torchvision_functional = _Lazy("torchvision.transforms.functional")
     sklearn_datasets, sklearn_metrics = _Lazy("sklearn.datasets"), _Lazy("sklearn.metrics")
     model_selection = _Lazy("sklearn.model_selection")
     scipy_io, scipy_optimize, scipy_stats = _Lazy("scipy.io"), _Lazy("scipy.optimize"), _Lazy("scipy.stats")

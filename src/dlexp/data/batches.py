@@ -35,10 +35,12 @@ class Batches:
         augment: Callable[[Tensor], Tensor] | None = None,
     ):
         """Raise UserError if inputs, targets or their statistics are too large or too small for `dtype`."""
-        self._augment, self._dtype, self._of_targets = augment, dtype, preprocessing.of_targets(dtype, device)
+        self._augment, self._dtype, self._preprocessing = augment, dtype, preprocessing
+        self._of_targets = preprocessing.of_targets(dtype, device)
         dimensions = next(iter(splits.values())).inputs.ndim
         self._scale, self._shift = preprocessing.affine(dimensions, dtype, device)
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+        self._features: dict[str, Tensor] = {}
         self._published = {name: torch.from_numpy(samples.targets) for name, samples in splits.items()}
         for name, (inputs, targets) in splits.items():
             kept = torch.from_numpy(inputs if inputs.ndim == 4 else preprocessing.normalize(inputs))
@@ -49,6 +51,10 @@ class Batches:
                 way_out = f"It is too large for {precision}: scale it (dataset.normalization), or leave it out."
                 refuse_not_finite(tensor.numpy(), f"The {name} split's {what}, normalized", way_out)
             self._splits[name] = kept.to(device), labels.to(device)
+
+    def replace_inputs(self, features: Mapping[str, Tensor]) -> None:
+        """Serve features (N, F) of each split's samples in place of its images, which `images` still returns."""
+        self._features = dict(features)
 
     def size(self, split: str) -> int:
         """Number of samples."""
@@ -96,11 +102,14 @@ class Batches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches from number `start` on, in the given order of samples or in the split's own."""
         inputs, targets = self._splits[split]
+        inputs = self._features.get(split, inputs)
         if batch_size >= len(targets):  # the order inside a full batch changes nothing but the last bits
             if start == 0:
                 yield self._normalize(inputs), targets
             return
-        together = batch_size * max(1, VALUES_AT_ONCE // (batch_size * inputs[0].numel()))
+        size = self._preprocessing.image_size
+        values = size**2 * len(self._scale) if size and inputs.dtype == torch.uint8 else inputs[0].numel()
+        together = batch_size * max(1, VALUES_AT_ONCE // (batch_size * values))
         for first in range(start * batch_size, len(targets), together):
             if order is None:
                 several, their_targets = inputs[first : first + together], targets[first : first + together]
@@ -123,7 +132,10 @@ class Batches:
     def _normalize(self, inputs: Tensor) -> Tensor:
         if inputs.dtype != torch.uint8:
             return inputs
-        images = inputs.permute(0, 3, 1, 2).to(self._dtype, memory_format=torch.contiguous_format)
+        images = self._preprocessing.resized(inputs.permute(0, 3, 1, 2))
+        images = images.to(self._dtype, memory_format=torch.contiguous_format)
+        if images.shape[1] < len(self._scale):  # grey images for a net of colours
+            images = images.repeat(1, len(self._scale), 1, 1)
         return images.mul_(self._scale).add_(self._shift)
 
 

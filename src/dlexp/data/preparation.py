@@ -42,7 +42,7 @@ def bind(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Dataset:
 
 def source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
     """Return the facts of a bound dataset; read no file."""
-    source = DATASETS.build(dataset, imports)
+    source = _of_size(DATASETS.build(dataset, imports), dataset.preparation)
     if len(source.class_names) == 1:
         raise UserError(
             f"dataset={dataset.name} has one class, {source.class_names[0]}: there is nothing to tell apart."
@@ -54,6 +54,24 @@ def source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
             f"dataset.positive_class={positive}: no such class.{did_you_mean(positive, source.class_names)}"
         )
     return dataclasses.replace(source, class_names=(f"not {positive}", positive))
+
+
+def _of_size(source: Source, preparation: Preparation) -> Source:
+    """Return the source with the shape of its inputs as the model takes them, resized and in as many channels."""
+    size, mean = preparation.image_size, preparation.mean
+    for key in ("resize", "image_size", "interpolation"):
+        if (value := getattr(preparation, key)) is not None and len(source.input_shape) != 3:
+            raise UserError(f"dataset.{key}={value} is for images; here an input is {source.input_shape}.")
+        if value is not None and size is None:
+            raise UserError(f"dataset.{key}={value} needs dataset.image_size, the side of what is cropped then.")
+    if preparation.resize is not None and size is not None and preparation.resize < size:
+        raise UserError(f"dataset.resize={preparation.resize} is smaller than dataset.image_size={size}.")
+    if len(source.input_shape) != 3:
+        return source
+    channels, height, width = source.input_shape
+    if channels == 1 and preparation.normalization == "given" and isinstance(mean, tuple) and len(mean) == 3:
+        channels = 3
+    return dataclasses.replace(source, input_shape=(channels, size or height, size or width))
 
 
 def sha256_of(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()) -> str:
@@ -83,5 +101,8 @@ def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()
     preprocessing = Preprocessing(
         *statistics(splits["train"].inputs, preparation, source),
         *target_statistics(splits["train"].targets, preparation, source),
+        resize=preparation.resize,
+        image_size=preparation.image_size,
+        interpolation=preparation.interpolation or "bilinear",
     )
     return Prepared(splits, preprocessing, source, data_sha256, digest.hexdigest())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlexp.config.lazy import torch
+from dlexp.config.lazy import torch, torchvision_functional
 from dlexp.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,24 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Inputs become (x − mean) / deviation, per feature or channel; targets likewise, if their statistics are given."""
+    """Inputs become (x − mean) / deviation, per feature or channel; targets likewise, if their statistics are given.
+
+    Before that, images (N, H, W, C) are resized until their shorter side has `resize` pixels, and a square of
+    `image_size` is cropped from their middle, if these are given.
+    """
 
     mean: np.ndarray  # (channels,) or (features,), in raw units
     deviation: np.ndarray
     target_mean: np.ndarray | None = None  # (values,); None: targets stay as they are
     target_deviation: np.ndarray | None = None
+    resize: int | None = None
+    image_size: int | None = None
+    interpolation: str = "bilinear"
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Preprocessing:
         """Return what `to_mapping` gave."""
-        read: dict[str, Any] = {
-            key: value if value is None else np.asarray(value, float) for key, value in mapping.items()
-        }
+        read: dict[str, Any] = {k: np.asarray(v, float) if isinstance(v, list) else v for k, v in mapping.items()}
         return cls(**read)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain lists; a float's shortest decimal form reads back as the same float."""
-        return {key: None if value is None else value.tolist() for key, value in asdict(self).items()}
+        return {key: v.tolist() if isinstance(v, np.ndarray) else v for key, v in asdict(self).items()}
 
     def affine(self, dimensions: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return scale and shift, so that x · scale + shift normalizes inputs (N, …) of so many dimensions.
@@ -53,6 +58,14 @@ class Preprocessing:
                 "Leave it out, scale it, or take precision=float64."
             )
         return scale, shift
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Return uint8 images (N, C, H, W) of the size that the model takes, as torchvision resizes and crops them."""
+        if self.image_size is None:
+            return images
+        mode = torchvision_functional.InterpolationMode(self.interpolation)
+        larger = torchvision_functional.resize(images, [self.resize or self.image_size], mode, antialias=True)
+        return torchvision_functional.center_crop(larger, [self.image_size, self.image_size])
 
     def normalize(self, inputs: np.ndarray) -> np.ndarray:
         """Return inputs (N, …) that are no images, normalized in float64."""

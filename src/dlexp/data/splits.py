@@ -53,7 +53,7 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
     They come from train alone. For images, `given` ones refer to inputs in the unit interval. Constant features are
     only centred. Raises UserError if `given` lacks its numbers or has too many.
     """
-    size = source.input_shape[0]
+    size = source.input_shape[0]  # of what the model takes: three if grey images become colours
     train = train if train.ndim == 4 else np.moveaxis(train, 1, -1)  # channels last, as images are
     images = len(source.input_shape) == 3
     unit = source.largest if images else 1.0

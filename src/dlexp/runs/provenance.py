@@ -104,10 +104,10 @@ def _sha256(mapping: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()
 
 
-def weights_sha256(model: torch.nn.Module) -> str:
+def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
     """Return the hash of a model's state: names and bytes."""
     digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
+    for name, tensor in state.items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()

@@ -30,10 +30,12 @@ from dlexp.data.batches import Batches
 from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.errors import UserError
 from dlexp.models import MODELS
+from dlexp.models.freezing import Freezing, parts_of
 from dlexp.models.summary import run_on_zeros
 from dlexp.models.weights import weights_of
 from dlexp.runs.provenance import weights_sha256
 from dlexp.training import diagnostics
+from dlexp.training.setup import transfer
 from dlexp.training.setup.compatibility import check_fit
 from dlexp.training.setup.ineffective import refuse_ineffective
 from dlexp.training.setup.job import Job, autocast, dtype_of
@@ -60,7 +62,8 @@ def check(config: Config, *, kept: bool = False) -> Config:
     """
     imports = import_modules(config.imports)
     components: dict[str, Any] = {g: registry.bind(getattr(config, g), imports) for g, registry in REGISTRIES.items()}
-    checked = dataclasses.replace(config, dataset=data.bind(config.dataset, imports), **components)
+    bound = dataclasses.replace(config, dataset=data.bind(config.dataset, imports), **components)
+    checked = transfer.with_preprocessing(bound)
     for choice in config.metrics or ():
         metrics.METRICS.bind_choice(choice, imports)
     for choice in diagnostics.chosen(config):
@@ -76,9 +79,10 @@ def check(config: Config, *, kept: bool = False) -> Config:
     return checked
 
 
-def build(config: Config) -> Job:
+def build(config: Config, *, begun: bool = False) -> Job:
     """Build the job of a checked config: read the data, initialize the model, move all to the device, check the fit.
 
+    If the job has `begun`, its weights come from a checkpoint: those that it started from need not be there any more.
     Sets PyTorch's process-wide switches (threads, determinism, seeds) as the config says.
     Raises UserError for choices that do not fit, naming the change needed; JobError if the data cannot be fetched.
     """
@@ -95,12 +99,14 @@ def build(config: Config) -> Job:
     torch.manual_seed(config.seed)
     np.random.seed(config.seed % 2**32)
     random.seed(config.seed)
-    model = build_model(config, imports).to(device)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if not parameters:
+    model = build_model(config, imports)
+    hashes, notes = ({}, []) if begun else transfer.begin(model, config)
+    model = model.to(device)
+    freezing = Freezing(model, config.model.transfer)
+    if not freezing.trained:
         raise UserError("The model has no parameters to train.")
     try:
-        optimizer = OPTIMIZERS.build(config.optimizer, imports, parameters=parameters)
+        optimizer = OPTIMIZERS.build(config.optimizer, imports, parameters=_groups(config, model, freezing.trained))
     except (ValueError, RuntimeError) as error:
         raise UserError(f"optimizer={config.optimizer.name} cannot be made: {error}") from error
     steps = -(-train_size // batch_size)
@@ -116,7 +122,8 @@ def build(config: Config) -> Job:
         metrics=measured,
     )
     loss, penalty = LOSSES.build(config.loss, imports), REGULARIZERS.build(config.regularizer, imports)
-    weights = [weight for weight in weights_of(model).values() if weight.requires_grad]
+    trained = set(map(id, freezing.trained))
+    weights = [weight for weight in weights_of(model).values() if id(weight) in trained]
     if penalty is not None and not weights:
         raise UserError(f"regularizer={config.regularizer.name} penalizes weights, and this model trains none.")
     if isinstance(model, ByHand):
@@ -127,6 +134,7 @@ def build(config: Config) -> Job:
         config=config,
         device=device,
         model=model,
+        freezing=freezing,
         batches=batches,
         optimizer=optimizer,
         schedule=schedule,
@@ -141,11 +149,25 @@ def build(config: Config) -> Job:
         hashes={
             "data_sha256": prepared.data_sha256,
             "split_sha256": prepared.split_sha256,
-            "initial_weights_sha256": weights_sha256(model),
+            "initial_weights_sha256": weights_sha256(model.state_dict()),
+            **hashes,
         },
+        notes=[*notes, *transfer.overruled(config)],
     )
     check_fit(job)
     return job
+
+
+def _groups(config: Config, model: nn.Module, trained: Sequence[nn.Parameter]) -> list[Any]:
+    """Return what the optimizer trains: one list, or two groups, of which the backbone has a rate of its own."""
+    ratio = config.optimizer.rates.backbone_lr_ratio
+    if ratio is None:
+        return list(trained)
+    of_head = {id(p) for part in parts_of(model)[1] for p in part.parameters()}
+    head, backbone = [p for p in trained if id(p) in of_head], [p for p in trained if id(p) not in of_head]
+    if not backbone:
+        raise UserError(f"optimizer.backbone_lr_ratio={ratio:g} has no effect: the backbone is not trained.")
+    return [{"params": head}, {"params": backbone, "lr": config.optimizer.options["lr"] * ratio}]
 
 
 def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> torch.nn.Module:

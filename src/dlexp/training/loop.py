@@ -18,6 +18,7 @@ from dlexp.runs.provenance import config_hashes, environment
 from dlexp.training import diagnostics
 from dlexp.training.build import build
 from dlexp.training.evaluation import evaluate_held_out
+from dlexp.training.features import use_features
 from dlexp.training.process.progress import Display, on_terminal
 from dlexp.training.process.signals import StopRequest
 from dlexp.training.results import forget_peak_memory, write_results
@@ -49,8 +50,8 @@ def train(
     Raises UserError before the first step if the config does not fit, JobError if the job cannot go on.
     """
     # --- Everything is built and checked before a directory is made.
-    job = build(config)
-    config, model, optimizer, schedule, batches = job.config, job.model, job.optimizer, job.schedule, job.batches
+    job = build(config, begun=run is not None and bool(run.checkpoints()))
+    config, optimizer, schedule, batches = job.config, job.optimizer, job.schedule, job.batches
     provenance, display = environment(config, job.device, job.hashes, command), display or on_terminal()
     kept = kept_config(config, run) if run else config.to_mapping()
     if run is not None:
@@ -71,7 +72,7 @@ def train(
     ):
         progress, totals = session.progress, session.totals
         watch = LossWatch(session)
-        for warning in [*ineffective(config, imports), *session.warnings]:
+        for warning in [*ineffective(config, imports), *job.notes, *session.warnings]:
             display.warn(warning)
         if progress.step == 0:
             run.write_json("environment.json", provenance)
@@ -79,11 +80,12 @@ def train(
         # config.yaml comes last: with it the directory is a run that can be resumed.
         run.write_config(kept)
         run.write_status("running", **session.whereabouts())
+        use_features(job, stop)
         session.begin_diagnostics()
 
         while progress.epoch < last_epoch and not out_of_patience(session) and not stop():
             # --- The steps of an epoch, or the rest of them after a resume.
-            model.train()
+            job.freezing.begin_epoch(progress.epoch)
             started = time.perf_counter()
             order = None if in_own_order else shuffled(train_size, config.seed, progress.epoch, job.device)
             for inputs, targets in batches.serve_train(job.batch_size, order, progress.position):

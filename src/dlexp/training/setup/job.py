@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,12 +17,15 @@ from dlexp.config.lazy import torch
 from dlexp.data.batches import VALUES_AT_ONCE
 from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Source
+from dlexp.models.freezing import Freezing
 from dlexp.training.setup.step import Step
 
 if TYPE_CHECKING:
     import torch
 
     from dlexp.data.batches import Batches
+
+FEWEST = 32  # samples in a batch of evaluation: large images one by one would take longer than they need
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Job:
     config: Config
     device: torch.device
     model: torch.nn.Module
+    freezing: Freezing
     batches: Batches
     optimizer: torch.optim.Optimizer
     schedule: Schedule
@@ -44,6 +48,7 @@ class Job:
     preprocessing: Preprocessing
     batch_size: int
     hashes: dict[str, str]  # of the data, the split and the initial weights
+    notes: Sequence[str] = ()  # on what the model starts from, for warnings
 
     def higher_is_better(self, column: str) -> bool:
         """Return whether higher is better for a column of metrics.csv, `split/name`; for losses, lower is better."""
@@ -57,7 +62,7 @@ class Job:
 
     def evaluation_batches(self, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Return the batches of a split in its own order; their size is for evaluation only."""
-        return self.batches.serve(split, max(1, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
+        return self.batches.serve(split, max(FEWEST, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
