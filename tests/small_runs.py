@@ -27,6 +27,10 @@ TABULAR = [
     "dataset.validation_fraction=0.2",
 ]
 IMAGES = ["dataset=digits", "dataset.train_size=200", "batch_size=32", "dataset.validation_fraction=0.2", *SMALL_CNN]
+PRETRAINED = [  # with random weights, on small images
+    *("model=pretrained", "model.architecture=shufflenet_v2_x0_5", "model.weights=null"),
+    *("dataset=digits", "dataset.train_size=100", "dataset.test_size=40", "dataset.image_size=32"),
+]
 KINDS = {
     "tabular": [*TABULAR, "scheduler=exponential", "early_stopping.patience=50"],
     "images": [*IMAGES, "scheduler=one_cycle", "optimizer=sgd", "optimizer.momentum=0.9", "log_gradients=true"],

@@ -22,7 +22,9 @@ def test_files_are_short(path: Path) -> None:
 
 
 HEAVY = {"torch", "sklearn", "matplotlib", "pandas", "scipy"}
-EAGER = {"dlexp.models.units", "dlexp.models.convolutions", "dlexp.models.by_hand"}  # their classes are nn.Modules
+EAGER = {
+    f"dlexp.models.{name}" for name in ("units", "convolutions", "by_hand", "backbone")
+}  # their classes are nn.Modules
 IMPORT_ALL = """
 import importlib, pkgutil, sys, dlexp
 names = [module.name for module in pkgutil.walk_packages(dlexp.__path__, "dlexp.")]

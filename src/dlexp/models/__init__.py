@@ -4,7 +4,7 @@ from dlexp.config.lazy import nn
 from dlexp.config.registry import Registry
 from dlexp.models.layers import layers
 from dlexp.models.mlp import mlp
-from dlexp.models.pretrained import pretrained
+from dlexp.models.published import pretrained
 
 MODELS: Registry["nn.Module"] = Registry(
     "model",

@@ -9,7 +9,7 @@ from dlexp.config import schema
 from dlexp.config.config import Config
 from dlexp.errors import UserError
 from dlexp.models.freezing import parts_of
-from dlexp.models.pretrained import load_weights, preprocessing_of
+from dlexp.models.published import load_weights, preprocessing_of
 from dlexp.runs.directory import RunDirectory
 from dlexp.runs.provenance import weights_sha256
 from dlexp.training import checkpoint

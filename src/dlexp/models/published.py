@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,7 +39,8 @@ def pretrained(
 ) -> nn.Module:
     """Build torchvision's (or timm's) net with a new linear head; `load_weights` gives it the weights.
 
-    `weights` are the published ones (default, or their name), a file, or null: random ones. The model takes
+    `weights` are the published ones (default, or their name), a file, an installed package that holds one, or null:
+    random ones. The model takes
     (N, 3, height, width). Raises UserError if there is no such architecture or it cannot take the inputs.
     """
     from dlexp.models.backbone import Backbone
@@ -107,8 +109,7 @@ def load_weights(model: Backbone, architecture: str, weights: str | None) -> lis
     """
     if weights is None:
         return []
-    path = Path(weights)
-    if path.suffix or path.exists():
+    if (path := _file(weights)) is not None:
         return _load(model, _read(path), str(path))
     if architecture.startswith(TIMM):
         return _load(model, _timm_weights(architecture), architecture)
@@ -140,6 +141,15 @@ def _load(model: Backbone, state: dict[str, Any], whence: str) -> list[str]:
     return notes
 
 
+def _file(weights: str) -> Path | None:
+    """Return the file that `weights` names: a path, or an installed package that holds one; None if it is no file."""
+    if Path(weights).suffix or Path(weights).exists():
+        return Path(weights)
+    package = importlib.util.find_spec(weights) if weights.isidentifier() else None
+    folders = (package.submodule_search_locations if package else None) or []
+    return next((file for folder in folders for file in sorted(Path(folder).rglob("*.pth"))), None)
+
+
 def _read(path: Path) -> dict[str, Any]:
     """Return a file's tensors by name, without running code of the file."""
     try:
@@ -162,7 +172,7 @@ def _published(architecture: str, weights: str | None) -> Any:
         published_net(architecture)
     known = torchvision_models.get_model_weights(architecture)
     name = (weights or "default").upper()
-    if weights is not None and (Path(weights).suffix or Path(weights).exists()):
+    if weights is not None and _file(weights) is not None:
         name = "DEFAULT"
     if name not in known.__members__:
         raise UserError(
