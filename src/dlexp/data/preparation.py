@@ -59,6 +59,8 @@ def source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
 def _of_size(source: Source, preparation: Preparation) -> Source:
     """Return the source with the shape of its inputs as the model takes them, resized and in as many channels."""
     size, mean = preparation.image_size, preparation.mean
+    if preparation.preprocessing == "weights" and len(source.input_shape) != 3:
+        raise UserError(f"dataset.preprocessing=weights is for images; here an input is {source.input_shape}.")
     for key in ("resize", "image_size", "interpolation"):
         if (value := getattr(preparation, key)) is not None and len(source.input_shape) != 3:
             raise UserError(f"dataset.{key}={value} is for images; here an input is {source.input_shape}.")

@@ -7,6 +7,7 @@ from dlexp.demonstrations.convolution import pointwise_convolution, transposed_c
 from dlexp.demonstrations.counts import backpropagation_cost, layer_table, perceptron_parameters
 from dlexp.demonstrations.dropout import dropout_ensemble, dropped_channels, variance_shift
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
+from dlexp.demonstrations.efficientnet import efficientnet
 from dlexp.demonstrations.gradients import sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, few_samples, linear_rank
 from dlexp.demonstrations.maxout import maxout_fits
@@ -67,6 +68,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             accuracy_slope,
             frozen_layers,
             hessian_condition,
+            efficientnet,
         )
     },
 )
