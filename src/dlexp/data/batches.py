@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,6 +126,11 @@ class Batches:
             return inputs
         images = inputs.permute(0, 3, 1, 2).to(self._dtype, memory_format=torch.contiguous_format)
         return images.mul_(self._scale).add_(self._shift)
+
+
+def evaluation_batch_size(input_shape: Sequence[int]) -> int:
+    """Return how many samples are evaluated at once: another number could change an output's last bits."""
+    return max(1, VALUES_AT_ONCE // math.prod(input_shape))
 
 
 def shuffled(size: int, seed: int, epoch: int, device: torch.device) -> Tensor:

@@ -17,24 +17,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Inputs become (x − mean) / deviation, per feature or channel; targets likewise, if their statistics are given."""
+    """Inputs become (x − mean) / deviation, per feature or channel; targets likewise, if their statistics are given.
+
+    `minimum`, `maximum` and `dtype` describe train's raw inputs: other inputs are compared with them and read alike.
+    """
 
     mean: np.ndarray  # (channels,) or (features,), in raw units
     deviation: np.ndarray
     target_mean: np.ndarray | None = None  # (values,); None: targets stay as they are
     target_deviation: np.ndarray | None = None
+    minimum: np.ndarray | None = None  # (channels,) or (features,); None: not known
+    maximum: np.ndarray | None = None
+    dtype: str = "float32"
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Preprocessing:
-        """Return what `to_mapping` gave."""
+        """Return what `to_mapping` gave. Raises ValueError or TypeError if it gave something else."""
         read: dict[str, Any] = {
-            key: value if value is None else np.asarray(value, float) for key, value in mapping.items()
+            key: np.asarray(value, float) if isinstance(value, list) else value for key, value in mapping.items()
         }
-        return cls(**read)
+        preprocessing = cls(**read)
+        if preprocessing.mean.shape != preprocessing.deviation.shape or not (preprocessing.deviation > 0).all():
+            raise ValueError("its means and deviations do not fit")
+        return preprocessing
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain lists; a float's shortest decimal form reads back as the same float."""
-        return {key: None if value is None else value.tolist() for key, value in asdict(self).items()}
+        return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in asdict(self).items()}
 
     def affine(self, dimensions: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return scale and shift, so that x · scale + shift normalizes inputs (N, …) of so many dimensions.
