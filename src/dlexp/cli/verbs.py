@@ -11,6 +11,7 @@ VERBS = {
     "plan": "dlexp.cli.plan:plan",
     "resume": "dlexp.cli.resume:resume",
     "evaluate": "dlexp.cli.evaluate:evaluate",
+    "predict": "dlexp.cli.predict:predict",
     "report": "dlexp.cli.report:report",
     "compare": "dlexp.cli.compare:compare",
     "diff": "dlexp.cli.diff:diff",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib import figure as mpl_figure
     from matplotlib import ticker as mpl_ticker
     from PIL import Image as Image
+    from PIL import ImageOps as ImageOps
     from scipy import io as scipy_io
     from scipy import optimize as scipy_optimize
     from scipy import stats as scipy_stats
@@ -48,4 +49,5 @@ else:
     model_selection = _Lazy("sklearn.model_selection")
     scipy_io, scipy_optimize, scipy_stats = _Lazy("scipy.io"), _Lazy("scipy.optimize"), _Lazy("scipy.stats")
     matplotlib, mpl_figure = _Lazy("matplotlib"), _Lazy("matplotlib.figure")
-    mpl_ticker, pandas, Image = _Lazy("matplotlib.ticker"), _Lazy("pandas"), _Lazy("PIL.Image")
+    mpl_ticker, pandas = _Lazy("matplotlib.ticker"), _Lazy("pandas")
+    Image, ImageOps = _Lazy("PIL.Image"), _Lazy("PIL.ImageOps")

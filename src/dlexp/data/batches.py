@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # Batches are gathered and normalized several at once: one pass over half a million values costs a third of ten passes
 # over fifty thousand, as each pass wakes the threads.
 VALUES_AT_ONCE = 2**19
+FEWEST = 32  # samples in a batch of evaluation: large images one by one would take longer than they need
 
 
 class Batches:
@@ -137,6 +139,11 @@ class Batches:
         if images.shape[1] < len(self._scale):  # grey images for a net of colours
             images = images.repeat(1, len(self._scale), 1, 1)
         return images.mul_(self._scale).add_(self._shift)
+
+
+def evaluation_batch_size(input_shape: Sequence[int]) -> int:
+    """Return how many samples are evaluated at once: another number could change an output's last bits."""
+    return max(FEWEST, VALUES_AT_ONCE // math.prod(input_shape))
 
 
 def shuffled(size: int, seed: int, epoch: int, device: torch.device) -> Tensor:

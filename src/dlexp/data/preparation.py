@@ -15,7 +15,7 @@ from dlexp.data import augmentation, store
 from dlexp.data.datasets import DATASETS
 from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Samples, Source, verified
-from dlexp.data.splits import split, statistics, target_statistics
+from dlexp.data.splits import extremes, split, statistics, target_statistics
 from dlexp.errors import UserError, did_you_mean
 
 
@@ -100,9 +100,12 @@ def prepare(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()
         )
     splits, indices = split(published, preparation)
     digest = hashlib.sha256(repr({name: chosen.tolist() for name, chosen in indices.items()}).encode())
+    inputs, targets = splits["train"]
     preprocessing = Preprocessing(
-        *statistics(splits["train"].inputs, preparation, source),
-        *target_statistics(splits["train"].targets, preparation, source),
+        *statistics(inputs, preparation, source),
+        *target_statistics(targets, preparation, source),
+        *extremes(inputs),
+        dtype=str(inputs.dtype),
         resize=preparation.resize,
         image_size=preparation.image_size,
         interpolation=preparation.interpolation or "bilinear",

@@ -20,26 +20,35 @@ class Preprocessing:
     """Inputs become (x − mean) / deviation, per feature or channel; targets likewise, if their statistics are given.
 
     Before that, images (N, H, W, C) are resized until their shorter side has `resize` pixels, and a square of
-    `image_size` is cropped from their middle, if these are given.
+    `image_size` is cropped from their middle, if these are given. `minimum`, `maximum` and `dtype` describe train's raw
+    inputs: other inputs are compared with them and read alike.
     """
 
     mean: np.ndarray  # (channels,) or (features,), in raw units
     deviation: np.ndarray
     target_mean: np.ndarray | None = None  # (values,); None: targets stay as they are
     target_deviation: np.ndarray | None = None
+    minimum: np.ndarray | None = None  # (channels,) or (features,); None: not known
+    maximum: np.ndarray | None = None
+    dtype: str = "float32"
     resize: int | None = None
     image_size: int | None = None
     interpolation: str = "bilinear"
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Preprocessing:
-        """Return what `to_mapping` gave."""
-        read: dict[str, Any] = {k: np.asarray(v, float) if isinstance(v, list) else v for k, v in mapping.items()}
-        return cls(**read)
+        """Return what `to_mapping` gave. Raises ValueError or TypeError if it gave something else."""
+        read: dict[str, Any] = {
+            key: np.asarray(value, float) if isinstance(value, list) else value for key, value in mapping.items()
+        }
+        preprocessing = cls(**read)
+        if preprocessing.mean.shape != preprocessing.deviation.shape or not (preprocessing.deviation > 0).all():
+            raise ValueError("its means and deviations do not fit")
+        return preprocessing
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain lists; a float's shortest decimal form reads back as the same float."""
-        return {key: v.tolist() if isinstance(v, np.ndarray) else v for key, v in asdict(self).items()}
+        return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in asdict(self).items()}
 
     def affine(self, dimensions: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return scale and shift, so that x · scale + shift normalizes inputs (N, …) of so many dimensions.

@@ -78,6 +78,15 @@ def statistics(train: np.ndarray, preparation: Preparation, source: Source) -> t
     return mean, np.where(varies & (deviation > 0), deviation, 1.0)
 
 
+def extremes(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return train's smallest and largest raw value, float64 (channels,) or (features,)."""
+    low, high = train.min(0), train.max(0)  # over samples first: that is one fast pass over the memory
+    if train.ndim == 4:
+        return low.min((0, 1)).astype(float), high.max((0, 1)).astype(float)
+    others = tuple(range(1, low.ndim))
+    return low.min(others).astype(float), high.max(others).astype(float)
+
+
 def target_statistics(
     train: np.ndarray, preparation: Preparation, source: Source
 ) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -9,6 +9,7 @@ The threats, and the functions that refuse them:
   environment; `load_tensors` refuses pickles that call functions and archives that claim more than they hold.
 - A stranger writes to a shared folder of configs or data: `refuse_alias_bombs` and `map_array`.
 - A server sends another archive than the published one: `load_pickled_arrays` and `read_at_most`.
+- A stranger's picture is to be predicted: `data.given.pictures` decodes common formats only, and not too many pixels.
 - A disk flips bits, a crash cuts a file, a person edits one: `check_seal` and `check_head` compare the content with the
   SHA-256 that was stored when it was written (by `storage.sealed`, `storage.tables`, `runs.directory`, `data.store`).
 
@@ -97,7 +98,7 @@ def read_bytes(path: Path) -> bytes:
         return bytes(file.read())
 
 
-def read_at_most(file: io.BufferedIOBase, most: int = LARGEST) -> bytes:
+def read_at_most(file: IO[bytes] | io.BufferedIOBase, most: int = LARGEST) -> bytes:
     """Return the rest of a pipe or a packed file of unknown size; raise ValueError if it exceeds `most` bytes."""
     content = file.read(most + 1)
     if len(content) > most:

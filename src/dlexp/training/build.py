@@ -89,7 +89,7 @@ def build(config: Config, *, begun: bool = False) -> Job:
     from dlexp.models.by_hand import ByHand  # its class needs torch at import
 
     imports = import_modules(config.imports)
-    config, device = _configure_torch(config)
+    config, device = configure_torch(config)
     prepared = data.prepare(config.dataset, Path(config.data_dir), imports)
     augment = augmentation.build(config.dataset.preparation.augmentation, prepared.source.input_shape)
     batches = Batches(prepared.splits, prepared.preprocessing, device, dtype_of(config), augment)
@@ -192,7 +192,11 @@ def build_model(config: Config, imports: Sequence[ModuleType] = ()) -> torch.nn.
         torch.set_default_dtype(usual)
 
 
-def _configure_torch(config: Config) -> tuple[Config, torch.device]:
+def configure_torch(config: Config) -> tuple[Config, torch.device]:
+    """Set PyTorch's process-wide switches; return the config with its device and threads resolved, and the device.
+
+    Raises UserError if the device is not here.
+    """
     name = config.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from dlexp.components.regularizers import Penalty
 from dlexp.components.schedulers import Schedule
 from dlexp.config.config import Config
 from dlexp.config.lazy import torch
-from dlexp.data.batches import VALUES_AT_ONCE
+from dlexp.data.batches import evaluation_batch_size
 from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Source
 from dlexp.models.freezing import Freezing
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     import torch
 
     from dlexp.data.batches import Batches
-
-FEWEST = 32  # samples in a batch of evaluation: large images one by one would take longer than they need
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Job:
 
     def evaluation_batches(self, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Return the batches of a split in its own order; their size is for evaluation only."""
-        return self.batches.serve(split, max(FEWEST, VALUES_AT_ONCE // math.prod(self.source.input_shape)))
+        return self.batches.serve(split, evaluation_batch_size(self.source.input_shape))
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""

@@ -1,0 +1,1 @@
+"""Samples that somebody gives to a trained model: pictures, rows of numbers, arrays."""
