@@ -25,6 +25,7 @@ from dlexp.training.build import build, check
 from dlexp.training.setup.job import Job
 
 SMALL = "shufflenet_v2_x0_5"
+SIZE = ("resize", "image_size", "interpolation")
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs dlexp[timm]")
 
 
@@ -69,7 +70,7 @@ def test_preprocessing_is_that_of_torchvision(architecture: str) -> None:
     wanted = published.preprocessing_of(architecture, "default")
     images = torch.randint(256, (2, 3, 300, 280), dtype=torch.uint8)
     mean, deviation = (255 * np.array(each) for each in (wanted.mean, wanted.deviation))
-    ours = Preprocessing(mean, deviation, None, None, wanted.resize, wanted.image_size, wanted.interpolation)
+    ours = Preprocessing(mean, deviation, **{key: getattr(wanted, key) for key in SIZE})
     transforms = torchvision.models.get_model_weights(architecture).DEFAULT.transforms()
     scale, shift = ours.affine(4, torch.float32, torch.device("cpu"))
     # Sizes and pixels are equal to the bit; (x / 255 − mean) / deviation and x · scale + shift differ by rounding.
@@ -93,7 +94,7 @@ def test_preprocessing_is_that_of_timm_but_for_a_grey_level() -> None:
     theirs = timm.data.create_transform(**facts)(smooth)
     images = torch.from_numpy(np.array(smooth)).permute(2, 0, 1)[None]
     mean, deviation = (255 * np.array(each) for each in (wanted.mean, wanted.deviation))
-    ours = Preprocessing(mean, deviation, None, None, wanted.resize, wanted.image_size, wanted.interpolation)
+    ours = Preprocessing(mean, deviation, **{key: getattr(wanted, key) for key in SIZE})
     scale, shift = ours.affine(4, torch.float32, torch.device("cpu"))
     # Pillow, which timm uses, rounds after each of two passes: at most one of 255 levels, 0.008 of these units.
     torch.testing.assert_close((ours.resized(images) * scale + shift)[0], theirs, rtol=0, atol=1.01 / 127.5)
