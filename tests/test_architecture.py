@@ -21,7 +21,7 @@ def test_files_are_short(path: Path) -> None:
     assert path.read_text().count("\n") <= 300
 
 
-HEAVY = {"torch", "sklearn", "matplotlib", "pandas", "scipy"}
+HEAVY = {"torch", "sklearn", "matplotlib", "pandas", "scipy", "cv2"}
 EAGER = {"dlexp.models.units", "dlexp.models.convolutions", "dlexp.models.by_hand"}  # their classes are nn.Modules
 IMPORT_ALL = """
 import importlib, pkgutil, sys, dlexp

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import cv2 as cv2
     import matplotlib as matplotlib
     import pandas as pandas
     import torch as torch
@@ -46,3 +47,4 @@ else:
     scipy_io, scipy_optimize, scipy_stats = _Lazy("scipy.io"), _Lazy("scipy.optimize"), _Lazy("scipy.stats")
     matplotlib, mpl_figure = _Lazy("matplotlib"), _Lazy("matplotlib.figure")
     mpl_ticker, pandas, Image = _Lazy("matplotlib.ticker"), _Lazy("pandas"), _Lazy("PIL.Image")
+    cv2 = _Lazy("cv2")  # of an extra: `demonstrations.photographs` says what to install
