@@ -21,7 +21,7 @@ def test_files_are_short(path: Path) -> None:
     assert path.read_text().count("\n") <= 300
 
 
-HEAVY = {"torch", "sklearn", "matplotlib", "pandas", "scipy"}
+HEAVY = {"torch", "sklearn", "matplotlib", "pandas", "scipy", "cv2"}
 EAGER = {
     f"dlexp.models.{name}" for name in ("units", "convolutions", "by_hand", "backbone")
 }  # their classes are nn.Modules

@@ -22,6 +22,7 @@ from scripts.course.page import COURSE, MEASURED, named_pictures
 
 WIDTH = 900  # pixels: a page of a repository shows no more
 COLOURS = 64  # of a picture's palette, which makes it a quarter of the size
+ROUNDS = 4  # that move the colours to their pixels: without them grey photographs leave none for an orange line
 
 Row = dict[str, Any]  # a run's setting, seed, reductions and figures
 
@@ -107,7 +108,7 @@ def _copy(picture: Path, name: str, runs: Sequence[tuple[RunDirectory, Row]]) ->
     image = image.convert("RGB")
     image.thumbnail((WIDTH, 2 * WIDTH))
     picture.parent.mkdir(parents=True, exist_ok=True)
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    image.quantize(COLOURS, kmeans=ROUNDS, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 def _of_study(name: str, runs: Sequence[RunDirectory]) -> Image.Image:

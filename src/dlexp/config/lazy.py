@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import cv2 as cv2
     import matplotlib as matplotlib
     import pandas as pandas
     import torch as torch
@@ -51,3 +52,4 @@ else:
     matplotlib, mpl_figure = _Lazy("matplotlib"), _Lazy("matplotlib.figure")
     mpl_ticker, pandas = _Lazy("matplotlib.ticker"), _Lazy("pandas")
     Image, ImageOps = _Lazy("PIL.Image"), _Lazy("PIL.ImageOps")
+    cv2 = _Lazy("cv2")  # of an extra: `demonstrations.photographs` says what to install

@@ -5,9 +5,12 @@ from dlexp.demonstrations.classification import accuracy_slope, four_classes, se
 from dlexp.demonstrations.conditioning import hessian_condition
 from dlexp.demonstrations.convolution import pointwise_convolution, transposed_convolution
 from dlexp.demonstrations.counts import backpropagation_cost, layer_table, perceptron_parameters
+from dlexp.demonstrations.derivative import extended_derivative
 from dlexp.demonstrations.dropout import dropout_ensemble, dropped_channels, variance_shift
 from dlexp.demonstrations.early_stopping import early_stopping_is_l2
+from dlexp.demonstrations.edges import canny_and_bilateral
 from dlexp.demonstrations.efficientnet import efficientnet
+from dlexp.demonstrations.filters import image_filters
 from dlexp.demonstrations.gradients import sigmoid_deltas, squared_error_gradients
 from dlexp.demonstrations.linear import deep_linear, few_samples, linear_rank
 from dlexp.demonstrations.maxout import maxout_fits
@@ -17,6 +20,7 @@ from dlexp.demonstrations.separable import composed_convolution, composed_gradie
 from dlexp.demonstrations.shared_weights import shared_weight_gradients
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.demonstrations.softmax import log_sum_exp, sigmoid_is_softmax, softmax_limits
+from dlexp.demonstrations.templates import template_matching
 from dlexp.demonstrations.transfer import frozen_layers
 from dlexp.demonstrations.worked import one_update_slips, pooling_gradients
 from dlexp.demonstrations.xnor import xnor_in_numpy
@@ -69,6 +73,10 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             frozen_layers,
             hessian_condition,
             efficientnet,
+            image_filters,
+            extended_derivative,
+            canny_and_bilateral,
+            template_matching,
         )
     },
 )

@@ -1,22 +1,28 @@
 """Demonstrate statements with numbers, and write the two sides of each into a run directory."""
 
 import dataclasses
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from dlexp.config.config import Config
+from dlexp.config.lazy import Image
 from dlexp.config.registry import import_modules
 from dlexp.demonstrations import DEMONSTRATIONS
 from dlexp.demonstrations.sides import Demonstration
 from dlexp.errors import JobError
-from dlexp.runs.directory import DEMONSTRATION, FIGURE, RunDirectory
+from dlexp.runs.directory import DEMONSTRATION, FIGURE, FIGURE_IMAGES, RunDirectory
 from dlexp.runs.provenance import config_sha256, origin
+from dlexp.storage.atomic import write_atomically
 
 
 def demonstrate(config: Config, command: Sequence[str] | None = None) -> RunDirectory:
     """Compute both sides of a checked config's statements; write demonstration.csv, result.json, figure.csv.
 
+    The images of a figure are in figure_images.png, side by side, so that the figure can be drawn again.
     environment.json records `command`, by default that of this process.
     Raises JobError, after everything is written, if a statement does not hold.
     """
@@ -53,7 +59,10 @@ def _write(demonstration: Demonstration, run: RunDirectory) -> None:
         for name, curve in panel.curves.items()
         for point in curve
     ]
-    if rows:
+    images = {title: panel.image for title, panel in demonstration.panels.items() if panel.image is not None}
+    if images:
+        write_atomically(run.path / FIGURE_IMAGES, _side_by_side(list(images.values())))
+    if demonstration.panels:
         run.write_table(FIGURE, ["panel", "curve", "x", "y"], rows)
     run.write_json(
         "result.json",
@@ -65,9 +74,19 @@ def _write(demonstration: Demonstration, run: RunDirectory) -> None:
             ],
             "tables": {title: dataclasses.asdict(table) for title, table in demonstration.tables.items()},
             "panels": {
-                title: {key: getattr(panel, key) for key in ("x", "y", "log", "equal")}
+                title: {key: getattr(panel, key) for key in ("x", "y", "log", "equal", "sentence")}
+                | {"image": images[title].shape if title in images else None}
                 for title, panel in demonstration.panels.items()
             },
             "findings": list(demonstration.findings),
         },
     )
+
+
+def _side_by_side(images: Sequence[np.ndarray]) -> bytes:
+    """Return a PNG of the images, uint8 (height, width), from left to right with their upper edges in line."""
+    below = [(0, max(len(image) for image in images) - len(image)) for image in images]
+    strip = np.concatenate([np.pad(each, (rows, (0, 0))) for each, rows in zip(images, below, strict=True)], 1)
+    content = io.BytesIO()
+    Image.fromarray(strip).save(content, "PNG")
+    return content.getvalue()

@@ -14,6 +14,7 @@ from dlexp.config.lazy import Image, matplotlib, mpl_figure
 from dlexp.report.axes import COLOURS, MARKERS, SPLITS, is_steep, logarithmic, mark_epochs, whole_epochs
 from dlexp.report.confusion import confusion_matrix, shown_name
 from dlexp.report.iterations import iterations
+from dlexp.report.panels import demonstration
 from dlexp.runs.directory import (
     BOUNDARY,
     CONFUSION,
@@ -45,7 +46,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
     clear_partial(run.path.rglob("*.part"))
     ways: dict[str, tuple[str, Callable[[RunDirectory], mpl_figure.Figure | None]]] = {
         "boundary.png": (BOUNDARY, decision_boundary),
-        "figure.png": (FIGURE, _demonstration),
+        "figure.png": (FIGURE, demonstration),
         "curves.png": (METRICS, _curves),
         "steps.png": (STEPS, iterations),
         "confusion_matrix.png": (CONFUSION, _confusion_matrix),
@@ -177,39 +178,6 @@ def colours_of(names: Sequence[str]) -> list[str]:
     own = {name: COLOURS[NAMED[name.lower()]] for name in names if name.lower() in NAMED}
     left = itertools.cycle([colour for colour in COLOURS if colour not in own.values()] or COLOURS)
     return [own.get(name) or next(left) for name in names]
-
-
-def _demonstration(run: RunDirectory) -> Figure:
-    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for row in run.read_rows(FIGURE):
-        curves.setdefault(row["panel"], {}).setdefault(row["curve"], []).append((float(row["x"]), float(row["y"])))
-    return panels(curves, run.read_json("result.json")["panels"])
-
-
-def panels(
-    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], axes_of: Mapping[str, Mapping[str, Any]]
-) -> Figure:
-    """Return a panel for each title: its curves by name, with a marker at the last point of each, two panels a row.
-
-    `axes_of` gives each title's `x` and `y` labels, its logarithmic axes `log`, and whether its axes are `equal`.
-    """
-    across, down = min(2, len(curves)), -(-len(curves) // 2)
-    figure = mpl_figure.Figure(figsize=(1 + 5 * across, 0.5 + 4 * down), layout="constrained")
-    places = list(figure.subplots(down, across, squeeze=False).flat)
-    for axes in places[len(curves) :]:
-        axes.set_axis_off()
-    for axes, (title, lines) in zip(places, curves.items(), strict=False):
-        styles = itertools.cycle(itertools.product(("-", "--", ":"), COLOURS))
-        for (name, points), (style, colour) in zip(lines.items(), styles, strict=False):
-            x, y = zip(*points, strict=True)
-            axes.plot(x, y, style, color=colour, marker="o", markevery=[len(points) - 1], label=name)
-        chosen = axes_of[title]
-        axes.set(xlabel=chosen["x"], ylabel=chosen["y"], title=title, aspect="equal" if chosen["equal"] else "auto")
-        for axis in chosen["log"]:
-            logarithmic(axes, axis)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    return figure
 
 
 def curves(rows: list[dict[str, float]], marked: Mapping[str, int] | None = None) -> Figure:

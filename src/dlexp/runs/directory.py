@@ -22,7 +22,7 @@ METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 BOUNDARY, POINTS = "boundary.csv", "points.csv"
 CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
-DEMONSTRATION, FIGURE = "demonstration.csv", "figure.csv"
+DEMONSTRATION, FIGURE, FIGURE_IMAGES = "demonstration.csv", "figure.csv", "figure_images.png"
 PREPROCESSING = "preprocessing.json"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong_images.png"
 FIRST = ("environment.json", PREPROCESSING, "config.yaml")  # are written before a directory counts as a run
@@ -199,8 +199,8 @@ class RunDirectory:
         return tables.get(name) if isinstance(tables, dict) else None
 
     def _digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each table and of the wrong images, without links."""
-        files = sorted([*self.path.glob("*.csv"), *self.path.glob(WRONG_IMAGES)])
+        """Return the SHA-256 of each table and of the images that pictures are drawn from, without links."""
+        files = sorted([*self.path.glob("*.csv"), *(self.path / name for name in (WRONG_IMAGES, FIGURE_IMAGES))])
         return {path.name: file_sha256(path) for path in files if is_regular(path)}
 
     def _lines(self, name: str) -> io.StringIO:
