@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scipy import io as scipy_io
     from scipy import optimize as scipy_optimize
     from scipy import stats as scipy_stats
+    from skimage import data as skimage_data
     from sklearn import datasets as sklearn_datasets
     from sklearn import metrics as sklearn_metrics
     from sklearn import model_selection as model_selection
@@ -52,4 +53,5 @@ else:
     matplotlib, mpl_figure = _Lazy("matplotlib"), _Lazy("matplotlib.figure")
     mpl_ticker, pandas = _Lazy("matplotlib.ticker"), _Lazy("pandas")
     Image, ImageOps = _Lazy("PIL.Image"), _Lazy("PIL.ImageOps")
+    skimage_data = _Lazy("skimage.data")  # of the same extra
     cv2 = _Lazy("cv2")  # of an extra: `demonstrations.photographs` says what to install

@@ -2,6 +2,7 @@
 
 from dlexp.config.registry import Registry
 from dlexp.demonstrations.classification import accuracy_slope, four_classes, several_labels
+from dlexp.demonstrations.classified import classified_photographs
 from dlexp.demonstrations.conditioning import hessian_condition
 from dlexp.demonstrations.convolution import pointwise_convolution, transposed_convolution
 from dlexp.demonstrations.counts import backpropagation_cost, layer_table, perceptron_parameters
@@ -73,6 +74,7 @@ DEMONSTRATIONS: Registry[Demonstration | None] = Registry(
             frozen_layers,
             hessian_condition,
             efficientnet,
+            classified_photographs,
             image_filters,
             extended_derivative,
             canny_and_bilateral,

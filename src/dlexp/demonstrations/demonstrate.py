@@ -84,9 +84,12 @@ def _write(demonstration: Demonstration, run: RunDirectory) -> None:
 
 
 def _side_by_side(images: Sequence[np.ndarray]) -> bytes:
-    """Return a PNG of the images, uint8 (height, width), from left to right with their upper edges in line."""
-    below = [(0, max(len(image) for image in images) - len(image)) for image in images]
-    strip = np.concatenate([np.pad(each, (rows, (0, 0))) for each, rows in zip(images, below, strict=True)], 1)
+    """Return a PNG of the images, uint8 (height, width[, 3]), from left to right with their upper edges in line."""
+    coloured = any(image.ndim == 3 for image in images)
+    alike = [np.repeat(each[..., None], 3, 2) if coloured and each.ndim == 2 else each for each in images]
+    highest = max(map(len, images))
+    padded = [np.pad(each, [(0, highest - len(each)), *[(0, 0)] * (each.ndim - 1)]) for each in alike]
+    strip = np.concatenate(padded, 1)
     content = io.BytesIO()
     Image.fromarray(strip).save(content, "PNG")
     return content.getvalue()

@@ -14,7 +14,7 @@ from dlexp.models.summary import run_on_zeros
 from dlexp.storage.untrusted import file_sha256
 
 if TYPE_CHECKING:
-    from dlexp.models.backbone import Backbone
+    pass
 
 TIMM = "timm/"
 _COUNTER = "num_batches_tracked"  # of batch norm; no forward pass reads it, and older files lack it
@@ -102,8 +102,8 @@ def preprocessing_of(architecture: str, weights: str | None) -> Wanted:
     return Wanted(resize, size, mode, tuple(transforms.mean), tuple(transforms.std))
 
 
-def load_weights(model: Backbone, architecture: str, weights: str | None) -> list[str]:
-    """Give the backbone its weights: fetched (and checked) by name, or from a file. Return what is worth saying.
+def load_weights(model: nn.Module, architecture: str, weights: str | None) -> list[str]:
+    """Give a `Backbone`, or a whole net, its weights: by name (fetched, checked) or file. Return what is worth saying.
 
     Raises UserError if the file does not fit, JobError if it cannot be fetched.
     """
@@ -122,20 +122,22 @@ def class_names(architecture: str) -> list[str]:
     return list(_published(name, "default").meta["categories"])
 
 
-def _load(model: Backbone, state: dict[str, Any], whence: str) -> list[str]:
+def _load(model: nn.Module, state: dict[str, Any], whence: str) -> list[str]:
     """Load all but the old head. If the names differ, the order and shapes of all tensors decide."""
     notes = []
     state = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
-    wanted = [(name, shape) for name, shape in model.published if not name.endswith(_COUNTER)]
+    net, old_head = (model.backbone, model.old_head) if hasattr(model, "backbone") else (model, None)
+    published = model.published if old_head else [(name, tuple(each.shape)) for name, each in net.state_dict().items()]
+    wanted = [(name, shape) for name, shape in published if not name.endswith(_COUNTER)]
     if missing := [name for name, _ in wanted if name not in state]:
         found = [(name, tuple(tensor.shape)) for name, tensor in state.items() if not name.endswith(_COUNTER)]
         if [shape for _, shape in wanted] != [shape for _, shape in found]:
             raise UserError(f"model.weights={whence} does not fit the architecture: it has no {missing[0]}.")
         state = {name: state[other] for (name, _), (other, _) in zip(wanted, found, strict=True)}
         notes.append(f"{whence} has other names than the architecture: its tensors were matched by order and shape.")
-    kept = {n: state[n] for n, _ in wanted if not n.startswith(f"{model.old_head}.")}
+    kept = {name: state[name] for name, _ in wanted if not (old_head and name.startswith(f"{old_head}."))}
     try:
-        model.backbone.load_state_dict(kept, strict=False)
+        net.load_state_dict(kept, strict=False)
     except RuntimeError as error:
         raise UserError(f"model.weights={whence} does not fit the architecture: {error}") from error
     return notes

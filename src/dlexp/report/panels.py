@@ -35,15 +35,15 @@ def demonstration(run: RunDirectory) -> Figure:
 
 
 def _images(run: RunDirectory, axes_of: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Return the image, uint8 (height, width), of each panel that has one."""
+    """Return the image, uint8 (height, width[, 3]), of each panel that has one."""
     shapes = {title: panel["image"] for title, panel in axes_of.items() if panel.get("image")}
     if not shapes:
         return {}
     strip = np.asarray(Image.open(io.BytesIO(run.read_bytes(FIGURE_IMAGES))))
-    rights = itertools.accumulate(width for _, width in shapes.values())
+    rights = itertools.accumulate(width for _, width, *_ in shapes.values())
     return {
         title: strip[:height, right - width : right]
-        for (title, (height, width)), right in zip(shapes.items(), rights, strict=True)
+        for (title, (height, width, *_)), right in zip(shapes.items(), rights, strict=True)
     }
 
 

@@ -69,7 +69,7 @@ def begin(model: nn.Module, config: Config) -> tuple[dict[str, str], list[str]]:
     notes: list[str] = []
     hashes: dict[str, str] = {}
     if config.model.name == "pretrained":
-        notes += load_weights(model, **config.model.options)  # type: ignore[arg-type]
+        notes += load_weights(model, **config.model.options)
     if (source := config.model.transfer.init_from) is not None:
         hashes["init_from_sha256"] = _from_run(model, source, notes)
     return hashes, notes
