@@ -52,7 +52,7 @@ def classified_photographs(
         sentence = f"{answer} ({', '.join(f'{name} {probability:.2f}' for name, probability in top)})"
         panels[picture] = Panel({}, image=_small(pixels), sentence=sentence)
     found = [row[0] for row in rows if row[1] != NOT_FOUND]
-    facts = [
+    facts: list[list[str | float]] = [
         ["shorter side after resizing, pixels", wanted.resize],
         ["square cropped from the middle, pixels", wanted.image_size],
         ["interpolation", wanted.interpolation],
@@ -67,8 +67,8 @@ def classified_photographs(
         },
         panels,
         findings=[
-            f"{len(found)} of {len(rows)} pictures get a label; below {reject_below:g} the answer is: {NOT_FOUND} A softmax "
-            "always adds up to 1, so the net has a favourite for everything: only the height of its probability tells "
+            f"{len(found)} of {len(rows)} pictures get a label; below {reject_below:g} the answer is: {NOT_FOUND} "
+            "A softmax always adds up to 1, so the net has a favourite for everything: only the height of its probability tells "
             "that it may know the object.",
         ],
     )
@@ -86,9 +86,8 @@ def _pixels(picture: str) -> np.ndarray:
         return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
     file = path(picture, "demonstration.pictures=")
     if not file.is_file():
-        raise UserError(
-            f"demonstration.pictures: {picture} is no photograph and no file.{did_you_mean(picture, PHOTOGRAPHS)}"
-        )
+        near = did_you_mean(picture, PHOTOGRAPHS)
+        raise UserError(f"demonstration.pictures: {picture} is no photograph and no file.{near}")
     try:
         return decode(read_bytes(file.resolve()), 3).pixels
     except ValueError as error:

@@ -126,8 +126,10 @@ def _load(model: nn.Module, state: dict[str, Any], whence: str) -> list[str]:
     """Load all but the old head. If the names differ, the order and shapes of all tensors decide."""
     notes = []
     state = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
-    net, old_head = (model.backbone, model.old_head) if hasattr(model, "backbone") else (model, None)
-    published = model.published if old_head else [(name, tuple(each.shape)) for name, each in net.state_dict().items()]
+    whole: Any = model
+    old_head = getattr(model, "old_head", None)
+    net: nn.Module = whole.backbone if old_head else whole
+    published = whole.published if old_head else [(name, tuple(each.shape)) for name, each in net.state_dict().items()]
     wanted = [(name, shape) for name, shape in published if not name.endswith(_COUNTER)]
     if missing := [name for name, _ in wanted if name not in state]:
         found = [(name, tuple(tensor.shape)) for name, tensor in state.items() if not name.endswith(_COUNTER)]
