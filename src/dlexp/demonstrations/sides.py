@@ -69,8 +69,8 @@ class Panel:
     """Curves in one pair of axes: `curves` maps names to points (n, 2); a curve of one point is a marker.
 
     `log` names the axes with a logarithmic scale; `equal` gives both axes the same unit, as in a plane. An `image`,
-    uint8 (height, width) or (height, width, 3), lies beneath the curves, which then count its pixels from its upper left
-    corner, and has a `sentence` below it instead of the axes' labels.
+    uint8 (height, width) or (height, width, 3), lies beneath the curves, which then count its pixels from its upper
+    left corner, and has a `sentence` below it instead of the axes' labels.
     """
 
     curves: Mapping[str, Any]
