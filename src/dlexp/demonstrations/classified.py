@@ -68,8 +68,8 @@ def classified_photographs(
         panels,
         findings=[
             f"{len(found)} of {len(rows)} pictures get a label; below {reject_below:g} the answer is: {NOT_FOUND} "
-            "A softmax always adds up to 1, so the net has a favourite for everything: only the height of its probability "
-            "tells that it may know the object.",
+            "A softmax always adds up to 1, so the net has a favourite for everything: only a high probability tells "
+            "that it may know the object.",
         ],
     )
 
