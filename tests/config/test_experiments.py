@@ -16,6 +16,8 @@ EXPERIMENTS = options("experiment")
 def test_every_experiment_runs(name: str, request: pytest.FixtureRequest) -> None:
     for job in expand([f"experiment={name}"]):
         config = check(load_config(job))
+    if "dlexp[images]" in EXPERIMENTS[name].read_text():
+        pytest.importorskip("cv2", reason="OpenCV is an extra: pip install '.[images]'")
     small = [f"epochs={min(config.epochs, 1)}", "stop_at=null"]
     if config.dataset.name != "inline":
         small += ["dataset.train_size=60", "dataset.test_size=20"]

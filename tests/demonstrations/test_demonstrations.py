@@ -1,6 +1,7 @@
 """Demonstrations: both sides of every statement are equal, a command shows them, and a wrong statement fails."""
 
 import csv
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ from dlexp.errors import JobError, UserError
 from dlexp.report import collect, figures, text
 
 NAMES = [name for name in DEMONSTRATIONS.builders if name != "none"]
+NEED_OPENCV = ("image_filters", "canny_and_bilateral", "template_matching")
 SEEDED = [name for name in NAMES if "seed" in yaml.safe_load(options("demonstration")[name].read_text())]
 
 
 def demonstration(**options: object) -> Demonstration:
+    if options["name"] in NEED_OPENCV and not importlib.util.find_spec("cv2"):
+        pytest.skip("OpenCV is an extra: pip install '.[images]'")
     result = DEMONSTRATIONS.build(DEMONSTRATIONS.bind(Component.of(options, "demonstration")))
     assert result is not None
     return result

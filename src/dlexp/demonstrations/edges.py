@@ -11,13 +11,14 @@ from typing import Annotated
 import numpy as np
 
 from dlexp.config.lazy import cv2
-from dlexp.config.schema import Interval, Positive
+from dlexp.config.schema import Interval
 from dlexp.demonstrations.filters import KERNELS, convolved, largest
 from dlexp.demonstrations.photographs import as_grey, grey_picture, need_opencv
 from dlexp.demonstrations.sides import Demonstration, Panel, Sides, Table
 from dlexp.errors import UserError
 
 Slope = Annotated[int, Interval(0, 2040)]  # |∂x| + |∂y| by Sobel kernels is at most 2 × 4 × 255
+Sigma = Annotated[float, Interval(0.1, 1000)]  # pixels or grey levels
 Radius = Annotated[int, Interval(1, 15)]  # pixels; less than the shortest side of a picture
 
 SOBEL = [np.array(KERNELS[name][0], float) for name in ("right Sobel", "bottom Sobel")]
@@ -29,8 +30,8 @@ def canny_and_bilateral(
     low: Slope = 100,
     high: Slope = 200,
     radius: Radius = 4,
-    sigma_grey: Positive = 40.0,
-    sigma_distance: Positive = 3.0,
+    sigma_grey: Sigma = 40.0,
+    sigma_distance: Sigma = 3.0,
 ) -> Demonstration:
     """Find a picture's edges by Canny, and smooth it by a bilateral filter that keeps them.
 

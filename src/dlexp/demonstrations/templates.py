@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from dlexp.config.lazy import cv2
-from dlexp.config.schema import Natural, NonNegative, Seed
+from dlexp.config.schema import Interval, Natural, Seed
 from dlexp.demonstrations.photographs import as_grey, grey_picture, need_opencv, outline
 from dlexp.demonstrations.sides import Demonstration, Panel, Sides, Table
 from dlexp.errors import UserError
 
+Noise = Annotated[float, Interval(0, 255)]
 Box = tuple[Natural, Natural, Natural, Natural]
 
 METHODS = {  # to OpenCV's names
@@ -23,19 +25,23 @@ METHODS = {  # to OpenCV's names
     "normalized correlation coefficient": "TM_CCOEFF_NORMED",
 }
 SURE = [name for name in METHODS if name not in ("cross correlation", "correlation coefficient")]  # that find a patch
-LEAST_DEVIATION = 1.0  # levels: what deviates less is flat, and divides rounding by rounding
+LEAST_SIDE, LEAST_DEVIATION = (
+    4,
+    4.0,
+)  # pixels, levels: a smaller patch is like many places, a flatter one mostly rounding
+TOLERANCE = 1e-3  # OpenCV multiplies in float32
 AS_CUT = "the photograph"
 
 
 def template_matching(
-    picture: str = "flower", patch: Box = (300, 120, 90, 70), noise: NonNegative = 25.0, seed: Seed = 0
+    picture: str = "flower", patch: Box = (300, 120, 90, 70), noise: Noise = 25.0, seed: Seed = 0
 ) -> Demonstration:
     """Cut a patch out of a picture, and look for it in the picture, in a darker and in a noisy one, by six methods.
 
     `picture` is flower, china, or a file's path; `patch` is the template's left, top, width and height in pixels;
     `noise` is a standard deviation in grey levels. The best place is that of the least squared difference, or of the
-    largest correlation. Raises UserError without OpenCV, if there is no such picture, or if the patch is flat or does
-    not lie in it.
+    largest correlation. Raises UserError without OpenCV, if there is no such picture, or if the patch is tiny, flat or
+    not in it.
     """
     need_opencv("template_matching")
     grey = grey_picture(picture)
@@ -43,45 +49,27 @@ def template_matching(
     template = _cut(grey, patch, picture)
     draws = np.random.default_rng(seed).normal(0, noise, grey.shape)
     pictures = {AS_CUT: grey, "half as bright": as_grey(grey * 0.5), "with noise": as_grey(grey + draws)}
-    found: dict[str, dict[str, _Match]] = {}
-    sides = []
-    for name, each in pictures.items():
-        formulas, deviation = _responses(each, template)
-        found[name] = {method: _match(each, template, method) for method in METHODS}
-        differences = [
-            np.abs(found[name][method].response - formulas[method])[deviation >= LEAST_DEVIATION].max()
-            / np.abs(formulas[method]).max()
-            for method in METHODS
-        ]
-        sides.append(
-            Sides(
-                f"{name}: largest |OpenCV − formula| / largest |formula|, six methods = 0",
-                differences,
-                [0.0] * len(METHODS),
-                1e-3,  # OpenCV multiplies in float32
-            )
-        )
-        if name == AS_CUT:
-            exact = formulas["squared difference"]
-    places = {method: match.place for method, match in found[AS_CUT].items()}
-    at_cut = {method: float(match.response[top, left]) for method, match in found[AS_CUT].items()}
-    sides += [
+    found = {name: {method: _match(each, template, method) for method in METHODS} for name, each in pictures.items()}
+    matches = found[AS_CUT]
+    at_places = [_below(template, grey, matches[method].place) for method in SURE]
+    sides = [
+        *(_agreement(name, each, template, found[name]) for name, each in pictures.items()),
         Sides(
             f"squared difference from the template at the place found by {len(SURE)} methods = 0",
-            [exact[places[method][::-1]] for method in SURE],
+            [((below - template) ** 2).sum() for below in at_places],
             [0.0] * len(SURE),
         ),
         Sides(
             "at the patch: normalized squared difference 0, cross correlation and correlation coefficient 1",
-            [at_cut[method] for method in METHODS if "normalized" in method],
+            [match.response[top, left] for method, match in matches.items() if "normalized" in method],
             [0.0, 1.0, 1.0],
-            1e-3,
+            TOLERANCE,
         ),
     ]
     return Demonstration(
         sides,
         {f"The best place of each method; the patch was cut at ({left}, {top})": _table(found)},
-        _panels(pictures, template, patch, found[AS_CUT]),
+        _panels(pictures, template, patch, matches),
         _findings(found, (left, top), template, grey),
     )
 
@@ -95,14 +83,14 @@ class _Match:
 
 
 def _cut(grey: np.ndarray, patch: Box, picture: str) -> np.ndarray:
-    """Return the patch of a picture. Raises UserError if it has no pixels, leaves the picture, or is flat."""
+    """Return the patch of a picture. Raises UserError if it is tiny, leaves the picture, or is flat."""
     left, top, width, height = patch
     key = f"demonstration.patch={list(patch)}"
     bottom_of, right_of = grey.shape
-    if not width or not height or left + width > right_of or top + height > bottom_of:
+    if min(width, height) < LEAST_SIDE or left + width > right_of or top + height > bottom_of:
         raise UserError(
-            f"{key}: left, top, width and height do not lie in {picture}, which has {right_of} × {bottom_of} pixels "
-            f"here. Take left + width ≤ {right_of} and top + height ≤ {bottom_of}, with a width and a height above 0."
+            f"{key}: left, top, width and height must give a patch of {LEAST_SIDE} × {LEAST_SIDE} pixels at least "
+            f"within {picture}: left + width ≤ {right_of} and top + height ≤ {bottom_of}."
         )
     template = grey[top : top + height, left : left + width]
     if template.std() < LEAST_DEVIATION:
@@ -119,6 +107,27 @@ def _match(picture: np.ndarray, template: np.ndarray, method: str) -> _Match:
     best = response.argmin() if "difference" in method else response.argmax()
     top, left = np.unravel_index(best, response.shape)
     return _Match(response, (int(left), int(top)))
+
+
+def _agreement(name: str, picture: np.ndarray, template: np.ndarray, matches: dict[str, _Match]) -> Sides:
+    """Return how far OpenCV's responses are from the formulas, in units of Σ T² if they are not normalized.
+
+    Flat parts of the picture are left out: their deviations are as small as the rounding, by which OpenCV divides.
+    """
+    formulas, deviation = _responses(picture, template)
+    unit, clear = (template.astype(float) ** 2).sum(), deviation * template.std() >= LEAST_DEVIATION**2
+    differences = [
+        np.abs(match.response - formulas[method]).max(initial=0, where=clear) / (1 if "normalized" in method else unit)
+        for method, match in matches.items()
+    ]
+    statement = f"{name}: largest |OpenCV − formula| of each method, of Σ T² if not normalized, = 0"
+    return Sides(statement, differences, [0.0] * len(matches), TOLERANCE)
+
+
+def _below(template: np.ndarray, picture: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+    """Return the picture's levels below the template at a place, (left, top), float64."""
+    (left, top), (height, width) = place, template.shape
+    return picture[top : top + height, left : left + width].astype(float)
 
 
 def _responses(picture: np.ndarray, template: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -217,13 +226,10 @@ def _findings(
         wrong = [method for method, match in matches.items() if match.place != cut]
         which = f"{len(METHODS) - len(wrong)} of 6 methods find the patch" + "; not " * bool(wrong) + ", ".join(wrong)
         findings.append(f"{name[0].upper()}{name[1:]}: {which}.")
-    height, width = template.shape
-
-    def below(method: str) -> np.ndarray:
-        left, top = found[AS_CUT][method].place
-        return grey[top : top + height, left : left + width].astype(float)
-
-    levels, deviations = below("cross correlation"), below("correlation coefficient")
+    levels, deviations = (
+        _below(template, grey, found[AS_CUT][method].place)
+        for method in ("cross correlation", "correlation coefficient")
+    )
     return [
         *findings,
         f"Cross correlation, Σ T I, grows with the brightness of the picture: at its best place the mean level is "
