@@ -14,8 +14,10 @@ from dlexp.config.lazy import Image, matplotlib, mpl_figure
 from dlexp.report.axes import COLOURS, MARKERS, SPLITS, is_steep, logarithmic, mark_epochs, whole_epochs
 from dlexp.report.confusion import confusion_matrix, shown_name
 from dlexp.report.iterations import iterations
+from dlexp.report.reliability import reliability
 from dlexp.runs.directory import (
     BOUNDARY,
+    CALIBRATION,
     CONFUSION,
     FIGURE,
     METRICS,
@@ -49,6 +51,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
         "curves.png": (METRICS, _curves),
         "steps.png": (STEPS, iterations),
         "confusion_matrix.png": (CONFUSION, _confusion_matrix),
+        "calibration.png": (CALIBRATION, reliability),
         "predictions.png": (PREDICTIONS, _predictions),
         "wrong.png": (WRONG_IMAGES, wrong_images),
     }
