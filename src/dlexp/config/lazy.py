@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import matplotlib as matplotlib
+    import onnxruntime as onnxruntime
     import pandas as pandas
     import torch as torch
     from matplotlib import figure as mpl_figure
@@ -47,4 +48,5 @@ else:
     scipy_io, scipy_optimize, scipy_stats = _Lazy("scipy.io"), _Lazy("scipy.optimize"), _Lazy("scipy.stats")
     matplotlib, mpl_figure = _Lazy("matplotlib"), _Lazy("matplotlib.figure")
     mpl_ticker, pandas = _Lazy("matplotlib.ticker"), _Lazy("pandas")
+    onnxruntime = _Lazy("onnxruntime")
     Image, ImageOps = _Lazy("PIL.Image"), _Lazy("PIL.ImageOps")
