@@ -30,7 +30,7 @@ def predict(arguments: Sequence[str]) -> int:
 
     dlexp predict outputs/mnist_mlp/2026-01-31_12-00-00 seven.png scans/
     dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 flowers.csv --csv > predicted.csv
-    dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 - --json --best device=cpu < flowers.csv
+    dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 flowers.csv --json --best --reject-below 0.5 device=cpu
     """
     parser = parser_of(predict)
     parser.add_argument("run", type=path, help="the run directory")

@@ -7,27 +7,19 @@ const reliabilitySection = (study, state) => {
   const target = element("div", { class: "plot", "data-plot": "reliability", style: "height:420px;max-width:560px" });
   const hover = "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} samples<extra></extra>";
   const kinds = Object.entries(one.calibration.curves);
-  const bars = one.calibration.curves["as given"] ?? [];
+  const total = (bins) => bins.reduce((sum, bin) => sum + bin[2], 0);
+  const sizes = (bins) => bins.map((bin) => Math.max(5, 24 * Math.sqrt(bin[2] / total(bins))));
   later(() =>
     plot(
       target,
       [
-        {
-          type: "bar",
-          x: bars.map(([low, high]) => (low + high) / 2),
-          y: bars.map((bin) => bin[4]),
-          width: bars.map(([low, high]) => high - low),
-          marker: { color: COLOURS[0], opacity: 0.25 },
-          hoverinfo: "skip",
-          showlegend: false,
-        },
         ...kinds.map(([kind, bins], i) => ({
           name: escaped(kind),
           mode: "lines+markers",
           x: bins.map((bin) => bin[3]),
           y: bins.map((bin) => bin[4]),
           customdata: bins.map((bin) => bin[2]),
-          marker: { color: COLOURS[i], symbol: i ? "square" : "circle" },
+          marker: { color: COLOURS[i], symbol: i ? "square" : "circle", size: sizes(bins), opacity: 0.8 },
           line: { color: COLOURS[i] },
           hovertemplate: hover,
         })),
@@ -53,6 +45,7 @@ const reliabilitySection = (study, state) => {
     element("h3", {}, "Calibration, test split"),
     element("div", { class: "controls" }, select("Run", options, one.path, choose(state, "one"))),
     target,
+    element("p", { class: "soft" }, "The area of a marker is its share of the samples."),
     ...one.calibration.said.map((line) => element("p", {}, line)),
   );
 };
