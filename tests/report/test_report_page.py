@@ -123,6 +123,8 @@ def test_the_page_shows_the_conclusions_of_compare_and_the_details_of_a_run(page
     assert f"dlexp train --config {first.path}/config.yaml" in details and "torch" in details
     page.locator("#confusion").get_by_label("minus").select_option(index=2)
     assert "blue on the diagonal" in page.locator("#confusion").inner_text()
+    assert "Calibration error on test" in page.locator("#reliability").inner_text()
+    assert page.locator("[data-plot=reliability] .scatterlayer .trace").count() == 2  # as given, and the diagonal
     assert page.locator("[data-plot=gradients]").count() == 1
 
 

@@ -36,7 +36,7 @@ FILES = (
         "steps.csv",
         "gradients.csv",
     ),
-    *("predictions.csv", "confusion_matrix.csv", "lock", "checkpoints/best.pt", "checkpoints"),
+    *("predictions.csv", "confusion_matrix.csv", "calibration.csv", "lock", "checkpoints/best.pt", "checkpoints"),
 )
 VERBS = ("resume", "evaluate", "evaluate --best", "report", "compare", "list runs", "diff", "list runs status=stopped")
 

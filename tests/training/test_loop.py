@@ -107,7 +107,7 @@ def test_a_run_directory_has_all_files_and_strict_json() -> None:
     assert main(["train", "epochs=4", "batch_size=64", "log_every_n_steps=1", "log_gradients=true"]) == 0
     (path,) = Path("outputs/iris_mlp").iterdir()
     names = {file.name for file in path.iterdir()} - {"lock"}
-    tables = {"metrics.csv", "steps.csv", "gradients.csv", "confusion_matrix.csv", "predictions.csv"}
+    tables = {"metrics.csv", "steps.csv", "gradients.csv", "confusion_matrix.csv", "predictions.csv", "calibration.csv"}
     assert names == {
         *tables,
         "config.yaml",
@@ -117,6 +117,7 @@ def test_a_run_directory_has_all_files_and_strict_json() -> None:
         "result.json",
         "curves.png",
         "confusion_matrix.png",
+        "calibration.png",
         "steps.png",
         "checkpoints",
     }

@@ -21,6 +21,7 @@ from dlexp.training.run import Run
 if TYPE_CHECKING:
     from dlexp.training.prediction.prediction import Predictions
 
+NOT_FOUND = "not found"
 OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=")
 
 
@@ -29,7 +30,7 @@ def predict(arguments: Sequence[str]) -> int:
 
     dlexp predict outputs/mnist_mlp/2026-01-31_12-00-00 seven.png scans/
     dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 flowers.csv --csv > predicted.csv
-    dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 - --json --best device=cpu < flowers.csv
+    dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 flowers.csv --json --best --reject-below 0.5 device=cpu
     """
     parser = parser_of(predict)
     parser.add_argument("run", type=path, help="the run directory")
@@ -37,6 +38,10 @@ def predict(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*", help="device=, threads= or imports=, if they changed")
     parser.add_argument("--best", action="store_true", help="use the weights that validation chose")
     parser.add_argument("--top", type=_count, default=3, metavar="N", help="show N classes (default 3)")
+    parser.add_argument(
+        "--reject-below", type=_share, metavar="P", help='print "not found" below this confidence, 0 to 1'
+    )
+    parser.add_argument("--calibrated", action="store_true", help="divide log-odds by the temperature of validation")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true", help="print CSV with every probability")
     shape.add_argument("--json", action="store_true", help="print JSON, an object for each sample")
@@ -50,7 +55,9 @@ def predict(arguments: Sequence[str]) -> int:
         raise UserError(f"{overrides[0]} is no file: name at least one, or - for a CSV on standard input.")
     if options.parquet and options.parquet.exists():
         raise UserError(f"--parquet {options.parquet} exists already: delete it, or name another file.")
-    found = Run(options.run, overrides).predictions(files, best=options.best)
+    found = Run(options.run, overrides).predictions(
+        files, best=options.best, reject_below=options.reject_below, calibrated=options.calibrated
+    )
     tell(found)
     if not len(found.table):
         return UserError.exit_code
@@ -82,8 +89,13 @@ def _for_people(found: Predictions, top: int) -> str:
     names = [name.removeprefix("probability of ") for name in found.scores]
     top = min(top, len(names))
     for name, prediction, share in zip(found.table.index, found.table["prediction"], shares, strict=True):
-        order = [names.index(prediction), *(k for k in (-share).argsort(kind="stable") if names[k] != prediction)]
-        rows.append([str(name), *(cell for k in order[:top] for cell in (names[k], f"{share[k]:.4f}"))])
+        order = (-share).argsort(kind="stable").tolist()
+        if isinstance(prediction, str):  # of equal probabilities, the predicted class comes first
+            order.sort(key=lambda k: names[k] != prediction)
+        shown = [(names[k], f"{share[k]:.4f}") for k in order[:top]]
+        if not isinstance(prediction, str):
+            shown[0] = (NOT_FOUND, shown[0][1])
+        rows.append([str(name), *(cell for pair in shown for cell in pair)])
     further = [cell for i in range(1, top) for cell in (f"{i + 1}.", "")]
     return table([key, "prediction", "", *further], rows)
 
@@ -97,7 +109,12 @@ def _as_json(found: Predictions) -> str:
             samples.append({key: name, "values": scores})
             continue
         samples.append(
-            {key: name, "prediction": row["prediction"], "confidence": row["confidence"], "probabilities": scores}
+            {
+                key: name,
+                "prediction": row["prediction"] if isinstance(row["prediction"], str) else None,
+                "confidence": row["confidence"],
+                "probabilities": scores,
+            }
         )
     return json.dumps(samples, indent=1, ensure_ascii=False, allow_nan=False, default=str)
 
@@ -110,6 +127,13 @@ def _write_parquet(file: Path, found: Predictions) -> None:
         raise UserError("--parquet needs pyarrow: pip install 'dlexp[parquet]', or take --csv.") from None
     write_atomically(file, content.getvalue())
     print(f"{len(found.table)} predictions: {file}")
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number") from None
 
 
 def _count(text: str) -> int:

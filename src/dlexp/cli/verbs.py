@@ -12,6 +12,7 @@ VERBS = {
     "resume": "dlexp.cli.resume:resume",
     "evaluate": "dlexp.cli.evaluate:evaluate",
     "predict": "dlexp.cli.predict:predict",
+    "export": "dlexp.cli.export:export",
     "report": "dlexp.cli.report:report",
     "compare": "dlexp.cli.compare:compare",
     "diff": "dlexp.cli.diff:diff",

@@ -11,7 +11,7 @@ from dlexp.config import schema
 from dlexp.config.code import refuse_foreign_code
 from dlexp.config.component import Component, Dataset, Model, Optimizer
 from dlexp.config.composition import Choices, compose, overridden
-from dlexp.config.schema import Count, Natural, Positive, Seed, Threads
+from dlexp.config.schema import Count, Interval, Natural, Positive, Seed, Threads
 
 COMPONENTS: dict[str, type[Component]] = {
     "dataset": Dataset,
@@ -64,6 +64,13 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Predict:
+    """Say "not found" below the lowest confidence with which validation reaches `precision` (null: never)."""
+
+    precision: Annotated[float, Interval(0, 1, without_low=True)] | None
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """How often a run is saved before its end: by time, by epochs, or both (null: never)."""
 
@@ -95,6 +102,7 @@ class Config:
     feature_store: bool
     stop_at: Count | None
     early_stopping: EarlyStopping
+    predict: Predict
     checkpoint: Checkpoint
     log_every_n_steps: Count | None
     evaluate_every_n_steps: Count | None

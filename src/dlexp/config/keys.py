@@ -24,7 +24,7 @@ KEYS: dict[Role, tuple[str, ...]] = {
             "log_gradients",
             "log_units",
         ),
-        *("trace_steps", "notation", "milestones", "reference", "checkpoint"),
+        *("trace_steps", "notation", "milestones", "reference", "checkpoint", "predict"),
     ),
     # Where a run works, and what it is called. The code of `imports` counts through its own hash.
     "place": ("name", "device", "threads", "feature_store", "jobs", "data_dir", "output_dir", "imports"),

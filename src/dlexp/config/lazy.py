@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import cv2 as cv2
     import matplotlib as matplotlib
+    import onnxruntime as onnxruntime
     import pandas as pandas
     import torch as torch
     from matplotlib import figure as mpl_figure
@@ -52,6 +53,7 @@ else:
     scipy_io, scipy_optimize, scipy_stats = _Lazy("scipy.io"), _Lazy("scipy.optimize"), _Lazy("scipy.stats")
     matplotlib, mpl_figure = _Lazy("matplotlib"), _Lazy("matplotlib.figure")
     mpl_ticker, pandas = _Lazy("matplotlib.ticker"), _Lazy("pandas")
+    onnxruntime = _Lazy("onnxruntime")
     Image, ImageOps = _Lazy("PIL.Image"), _Lazy("PIL.ImageOps")
     skimage_data = _Lazy("skimage.data")  # of the same extra
     cv2 = _Lazy("cv2")  # of an extra: `demonstrations.photographs` says what to install

@@ -12,9 +12,11 @@ from typing import Any
 from dlexp.compare.groups import Record, record
 from dlexp.errors import UserError
 from dlexp.report.figures import marks, value_pairs
-from dlexp.report.text import reported
+from dlexp.report.reliability import reliability_facts
+from dlexp.report.text import confidence, reported
 from dlexp.runs.directory import (
     BOUNDARY,
+    CALIBRATION,
     CONFUSION,
     EVALUATIONS,
     GRADIENTS,
@@ -30,12 +32,12 @@ from dlexp.runs.formatting import strict
 from dlexp.storage.atomic import write_atomically
 from dlexp.storage.untrusted import read_bytes
 
-VERSION = 5  # of the cache's format, and of the pictures
+VERSION = 6  # of the cache's format, and of the pictures
 MOST_POINTS = 300  # of a curve: a screen shows no more
 MOST_PAIRS = 500  # of true and predicted values
 WATCHED = (
     *("config.yaml", "environment.json", "status.json", "result.json", METRICS, STEPS, EVALUATIONS, CONFUSION),
-    *(GRADIENTS, BOUNDARY, POINTS, PREDICTIONS, WRONG, WRONG_IMAGES, "figure.png"),
+    *(CALIBRATION, GRADIENTS, BOUNDARY, POINTS, PREDICTIONS, WRONG, WRONG_IMAGES, "figure.png"),
 )
 DAMAGE = (UserError, OSError, csv.Error, KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError)
 TOLD = ("git_commit", "git_dirty", "device", "device_name", "threads", "python", "torch", "numpy", "platform")
@@ -119,6 +121,8 @@ def _of_result(run: RunDirectory) -> Facts:
         (_, *names), rows = run.read_cells(CONFUSION)
         counts = [[int(n) for n in row[1:]] for row in rows]
         facts["confusion"] = {"names": class_names(names, dataset), "counts": counts}
+    if (run.path / CALIBRATION).exists():
+        facts["calibration"] = {"curves": reliability_facts(run)[0], "said": confidence(result)}
     if (run.path / PREDICTIONS).exists():
         targets, guesses = value_pairs(run)
         facts["values"] = {name: [targets[name][:MOST_PAIRS], guesses[name][:MOST_PAIRS]] for name in targets}

@@ -15,8 +15,10 @@ from dlexp.report.axes import COLOURS, MARKERS, SPLITS, is_steep, logarithmic, m
 from dlexp.report.confusion import confusion_matrix, shown_name
 from dlexp.report.iterations import iterations
 from dlexp.report.panels import demonstration
+from dlexp.report.reliability import reliability
 from dlexp.runs.directory import (
     BOUNDARY,
+    CALIBRATION,
     CONFUSION,
     FIGURE,
     METRICS,
@@ -50,6 +52,7 @@ def draw(run: RunDirectory, *, anew: bool = True) -> None:
         "curves.png": (METRICS, _curves),
         "steps.png": (STEPS, iterations),
         "confusion_matrix.png": (CONFUSION, _confusion_matrix),
+        "calibration.png": (CALIBRATION, reliability),
         "predictions.png": (PREDICTIONS, _predictions),
         "wrong.png": (WRONG_IMAGES, wrong_images),
     }

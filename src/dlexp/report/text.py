@@ -50,6 +50,7 @@ def result(run: RunDirectory) -> str:
     elif content["stopped_early"]:
         monitor = run.keys()["early_stopping.monitor"]
         lines.append(f"Stopped early after epoch {content['epochs']}: {monitor} was undefined in every epoch.")
+    lines += confidence(content)
     seconds, parameters = f"{content['training_seconds']:.2f} s", f"{content['parameters']:,} parameters"
     lines.append(
         f"Nothing is trained: these are the outputs of the initial weights ({parameters})."
@@ -61,6 +62,32 @@ def result(run: RunDirectory) -> str:
     if rows := reported(run):
         lines += ["", table(["", "reported", "measured"], rows), ""]
     return "\n".join([*lines, str(run.path)])
+
+
+def confidence(content: Mapping[str, Any]) -> list[str]:
+    """Return a sentence about calibration and one about rejection, from the content of result.json; [] for values."""
+    lines = []
+    if found := content.get("calibration"):
+        test, temperature = found["test"], found["temperature"]
+        scaled = f", {number(test['calibrated_error'])} with temperature {number(temperature)}" if temperature else ""
+        lines.append(f"Calibration error on test: {number(test['error'])}{scaled}.")
+    if (found := content.get("rejection")) and found["threshold"] is None:
+        lines.append(
+            f"No confidence gives validation a precision of {found['wanted_precision']:g}: no prediction is rejected."
+        )
+    elif found:
+        validation, test = (_accepted(found[split]) for split in ("validation", "test"))
+        lines.append(
+            f'Below a confidence of {number(found["threshold"])} a prediction is "not found": validation keeps '
+            f"{validation}; test {test}."
+        )
+    return lines
+
+
+def _accepted(found: Mapping[str, Any]) -> str:
+    if found["precision"] is None:
+        return "none"
+    return f"{100 * found['coverage']:.1f} %, {100 * found['precision']:.1f} % of them right"
 
 
 def below_constant(content: Mapping[str, Any]) -> str:

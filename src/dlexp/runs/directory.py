@@ -21,7 +21,7 @@ from dlexp.storage.untrusted import file_sha256, is_regular, read_bytes, refuse_
 METRICS, STEPS, EVALUATIONS = "metrics.csv", "steps.csv", "evaluations.csv"
 GRADIENTS, UNITS, TRACE = "gradients.csv", "units.csv", "trace.csv"
 BOUNDARY, POINTS = "boundary.csv", "points.csv"
-CONFUSION, PREDICTIONS = "confusion_matrix.csv", "predictions.csv"
+CONFUSION, PREDICTIONS, CALIBRATION = "confusion_matrix.csv", "predictions.csv", "calibration.csv"
 DEMONSTRATION, FIGURE, FIGURE_IMAGES = "demonstration.csv", "figure.csv", "figure_images.png"
 PREPROCESSING = "preprocessing.json"
 WRONG, WRONG_IMAGES = "wrong.csv", "wrong_images.png"

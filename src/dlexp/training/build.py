@@ -74,6 +74,10 @@ def check(config: Config, *, kept: bool = False) -> Config:
         raise UserError(
             "early_stopping.patience needs a validation split: set, for example, dataset.validation_fraction=0.1."
         )
+    if config.predict.precision is not None and checked.dataset.preparation.validation_fraction == 0:
+        raise UserError(
+            "predict.precision needs a validation split: set, for example, dataset.validation_fraction=0.1."
+        )
     if not kept:
         refuse_ineffective(checked, imports)
     return checked

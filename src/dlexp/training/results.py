@@ -16,10 +16,11 @@ from dlexp.components.metrics import Metric, directions
 from dlexp.config.lazy import Image, torch
 from dlexp.errors import JobError
 from dlexp.models.activations import activations
-from dlexp.runs.directory import CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
+from dlexp.runs.directory import CALIBRATION, CONFUSION, METRICS, PREDICTIONS, WRONG, WRONG_IMAGES, RunDirectory
 from dlexp.storage.atomic import write_atomically
 from dlexp.training import evaluation
 from dlexp.training.boundary import write_boundary
+from dlexp.training.prediction.calibration import COLUMNS, confidence_facts
 from dlexp.training.session import Session
 from dlexp.training.setup.job import Job
 
@@ -51,7 +52,7 @@ def write_results(session: Session, stop: Callable[[], bool], *, finished: bool)
                     "optimizer.lr, or inputs of another scale (dataset.normalization), may help."
                 )
     write = _write_classes if job.source.class_names else _write_values
-    figures = write(run, job, outputs["test"], _layers(job))
+    figures = write(run, job, outputs, _layers(job))
     write_boundary(job, run)
     samples = job.batches.size("train") * progress.epoch
     run.write_json(
@@ -103,8 +104,12 @@ def _layers(job: Job) -> dict[str, list[float]]:
     }
 
 
-def _write_classes(run: RunDirectory, job: Job, outputs: Tensor, layers: Layers) -> dict[str, Any]:
-    predicted, probabilities = evaluation.classify(outputs)
+def _write_classes(run: RunDirectory, job: Job, outputs: Mapping[str, Tensor], layers: Layers) -> dict[str, Any]:
+    held_out = {split: outputs[split] for split in job.batches.splits[1:]}
+    targets_of = {split: job.batches.targets(split) for split in held_out}
+    facts, bins = confidence_facts(held_out, targets_of, job.config.predict.precision)
+    run.write_table(CALIBRATION, COLUMNS, bins)
+    predicted, probabilities = evaluation.classify(outputs["test"])
     names, targets, confidence = job.source.class_names, job.batches.targets("test"), probabilities.amax(1)
     pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
     predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]
@@ -115,7 +120,7 @@ def _write_classes(run: RunDirectory, job: Job, outputs: Tensor, layers: Layers)
     counts = evaluation.confusion_matrix(predicted, targets, len(names)).tolist()
     labelled = [[name, *row] for name, row in zip(names, counts, strict=True)]
     run.write_table(CONFUSION, ["true \\ predicted", *names], labelled)
-    return {"test_classes": {"per_class": evaluation.per_class(predicted, targets, names)}}
+    return {"test_classes": {"per_class": evaluation.per_class(predicted, targets, names)}, **facts}
 
 
 def _write_predictions(
@@ -137,12 +142,12 @@ def _write_wrong(run: RunDirectory, job: Job, predictions: Sequence[tuple[Any, .
     write_atomically(run.path / WRONG_IMAGES, content.getvalue())
 
 
-def _write_values(run: RunDirectory, job: Job, outputs: Tensor, layers: Layers) -> dict[str, Any]:
+def _write_values(run: RunDirectory, job: Job, outputs: Mapping[str, Tensor], layers: Layers) -> dict[str, Any]:
     """Write predictions beside targets, one column each; number the outputs if they have no targets."""
-    names, outputs = job.source.value_names, job.batches.in_units(outputs).flatten(1)
+    names, of_test = job.source.value_names, job.batches.in_units(outputs["test"]).flatten(1)
     targets = job.batches.published_targets("test")
-    guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(outputs.shape[1])]
-    both = zip(targets.tolist(), outputs.tolist(), strict=True)
+    guesses = [f"predicted {name}" for name in names] or [f"output {i + 1}" for i in range(of_test.shape[1])]
+    both = zip(targets.tolist(), of_test.tolist(), strict=True)
     rows = [(i, *target, *guess) for i, (target, guess) in enumerate(both)]
     _write_predictions(run, [*names, *guesses], rows, layers)
     return {}

@@ -7,9 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dlexp.config import schema
 from dlexp.config.config import Config, load_config
@@ -17,21 +15,27 @@ from dlexp.config.keys import KEYS, role
 from dlexp.config.lazy import pandas
 from dlexp.config.registry import import_modules
 from dlexp.data import preparation
-from dlexp.data.given.collection import Collection
+from dlexp.data.given.collection import collected
 from dlexp.data.given.unlike import unlike_train
 from dlexp.data.preprocessing import Preprocessing
+from dlexp.data.source import Source
 from dlexp.errors import JobError, UserError
 from dlexp.runs.directory import METRICS, PREPROCESSING, RunDirectory
 from dlexp.runs.provenance import config_hashes
 from dlexp.training import checkpoint
 from dlexp.training.build import build_model, check
+from dlexp.training.prediction.doubt import doubt_of
 from dlexp.training.prediction.prediction import Predictions, normalizable, outputs_of, tabulate
 from dlexp.training.process.state import unchanged
 from dlexp.training.resume import refuse_other_code
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import torch
+
+
+Inputs: TypeAlias = "np.ndarray | pd.DataFrame | str | Path | Sequence[str | Path]"
 
 
 class Run:
@@ -110,26 +114,30 @@ class Run:
         return model.eval()
 
     @property
+    def source(self) -> Source:
+        """The facts of the run's dataset: its shape, its classes or values. Reads no data."""
+        config = check(self.config, kept=True)
+        return preparation.source_of(config.dataset, import_modules(config.imports))
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """What is done to raw inputs before the model takes them, from preprocessing.json.
 
         A run of a version that wrote none has it computed from its data, if they are here and the same. Raises
         UserError if they are not, or if the file is damaged.
         """
-        config = self.config
-        imports = import_modules(config.imports)
-        channels = preparation.source_of(check(config, kept=True).dataset, imports).input_shape[0]
         if (self.path / PREPROCESSING).exists():
             try:
                 found = Preprocessing.of(self.directory.read_json(PREPROCESSING))
-                if found.mean.shape != (channels,):
-                    raise ValueError(f"it has {found.mean.shape} means, not {channels}")
+                if found.mean.shape != (channels := self.source.input_shape[0],):
+                    raise ValueError(f"it has means of shape {found.mean.shape}, not {channels}")
             except (ValueError, TypeError) as error:
                 raise UserError(f"{self.path / PREPROCESSING} is damaged: {error}.") from None
             return found
         why = f"{self.path} was trained by a version that kept no {PREPROCESSING}, which its data would replace"
+        config = check(self.config, kept=True)
         try:
-            prepared = preparation.prepare(check(config, kept=True).dataset, Path(config.data_dir), imports)
+            prepared = preparation.prepare(config.dataset, Path(config.data_dir), import_modules(config.imports))
         except JobError as error:
             raise UserError(f"{why}: {error}") from error
         then = self.directory.read_json("environment.json")
@@ -138,15 +146,17 @@ class Run:
         return prepared.preprocessing
 
     def predict(
-        self, inputs: np.ndarray | pd.DataFrame | str | Path | Sequence[str | Path], *, best: bool = False
+        self, inputs: Inputs, *, best: bool = False, reject_below: float | None = None, calibrated: bool = False
     ) -> pd.DataFrame:
         """Return a row for each sample: `prediction`, `confidence` and each class's probability, or its values.
 
         `inputs` are raw, as the dataset publishes its own: an array (N, …), a DataFrame, or files as `dlexp predict`
-        takes them; the index has their row numbers, or files. Samples that cannot be used are named on standard error,
-        and have no row. Raises UserError if none can be used.
+        takes them; the index has their row numbers, or files. A prediction is missing if its confidence is below
+        `reject_below`, by default the threshold that `predict.precision` chose. `calibrated` divides log-odds by the
+        temperature that was fitted on validation. Samples that cannot be used are named on standard error, and have no
+        row. Raises UserError if none can be used, or if an option has no meaning for the run.
         """
-        found = self.predictions(inputs, best=best)
+        found = self.predictions(inputs, best=best, reject_below=reject_below, calibrated=calibrated)
         said = [f"{name}{': ' if name else ''}{reason}" for name, reason in found.refused]
         if not len(found.table):
             raise UserError("\n".join(said) or "There is no sample to predict.")
@@ -156,33 +166,23 @@ class Run:
 
     @unchanged()
     def predictions(
-        self, inputs: np.ndarray | pd.DataFrame | str | Path | Sequence[str | Path], *, best: bool = False
+        self, inputs: Inputs, *, best: bool = False, reject_below: float | None = None, calibrated: bool = False
     ) -> Predictions:
         """Do what `predict` does, and return the refused samples and the remarks too, instead of printing them."""
         if self.config.is_demonstration:
             raise UserError(f"{self.path} demonstrated something, and trained nothing: there is no model to predict.")
         config = check(self.config, kept=True)
-        source, preprocessing = (
-            preparation.source_of(config.dataset, import_modules(config.imports)),
-            self.preprocessing,
+        source, result = self.source, self.result if self.directory.has_result() else {}
+        doubt, said = doubt_of(
+            result, classes=bool(source.class_names), best=best, reject_below=reject_below, calibrated=calibrated
         )
-        model, collection = self.load_model(best=best), Collection(source, preprocessing.dtype)
-        if isinstance(inputs, str | Path):
-            collection.paths([inputs])
-        elif isinstance(inputs, pandas.DataFrame):
-            collection.frame(inputs)
-        elif isinstance(inputs, Sequence) and all(isinstance(each, str | Path) for each in inputs):
-            collection.paths(inputs)
-        else:
-            try:
-                collection.array(np.asarray(inputs))
-            except ValueError as error:
-                raise UserError(f"run.predict: {error}") from None
-        given = collection.given()
+        preprocessing, model = self.preprocessing, self.load_model(best=best)
+        given = collected(inputs, source, preprocessing.dtype)
         usable, names, too_large = normalizable(given.inputs, given.names, preprocessing, config)
-        remarks, refused = [*given.remarks, *unlike_train(usable, names, preprocessing)], [*given.refused, *too_large]
+        remarks = [*said, *given.remarks, *unlike_train(usable, names, preprocessing)]
+        refused = [*given.refused, *too_large]
         if not names:
             return Predictions(pandas.DataFrame(), [], refused, remarks)
         outputs = outputs_of(model, config, source, preprocessing, usable)
-        table, scores = tabulate(outputs, names, source)
+        table, scores = tabulate(outputs, names, source, doubt)
         return Predictions(table, scores, refused, remarks)

@@ -7,7 +7,7 @@ from pathlib import Path
 from robustness.hostile import READ, RUN, Attack, table, write
 
 NOTES = ("config.yaml", "environment.json", "status.json", "result.json")
-TABLES = ("metrics.csv", "gradients.csv", "confusion_matrix.csv", "predictions.csv")
+TABLES = ("metrics.csv", "gradients.csv", "confusion_matrix.csv", "predictions.csv", "calibration.csv")
 OTHERS = ("lock", "checkpoints/step_000000004.pt", "checkpoints/best.pt", "wrong_images.png")
 Make = Callable[[Path], object]
 

@@ -10,7 +10,14 @@ GOING_ON = (["resume", RUN], ["evaluate", RUN], ["list", "runs"], ["report"])
 Make = Callable[[Path], object]
 FILES = (  # what a run going on writes
     *("metrics.csv", "gradients.csv", "status.json", "result.json", "environment.json", "config.yaml", "lock"),
-    *("predictions.csv", "confusion_matrix.csv", "curves.png", "checkpoints/step_000000008.pt", "checkpoints/best.pt"),
+    *(
+        "predictions.csv",
+        "confusion_matrix.csv",
+        "calibration.csv",
+        "curves.png",
+        "checkpoints/step_000000008.pt",
+        "checkpoints/best.pt",
+    ),
 )
 OUTSIDE = "outside/precious"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlexp.config.lazy import pandas
 from dlexp.data.given.pictures import decode, fitted
 from dlexp.data.given.rows import Refused, Row, column, counts, numbers, parse
 from dlexp.data.source import Source
@@ -32,6 +33,26 @@ class Given:
     names: list[Any]
     refused: list[Refused]
     remarks: list[str]
+
+
+def collected(inputs: Any, source: Source, dtype: str) -> Given:
+    """Return the samples in an array, a DataFrame, a path or several, for a run of a dataset's facts and raw `dtype`.
+
+    Raises UserError if an array's shape is of no such samples.
+    """
+    collection = Collection(source, dtype)
+    if isinstance(inputs, str | Path):
+        collection.paths([inputs])
+    elif isinstance(inputs, pandas.DataFrame):
+        collection.frame(inputs)
+    elif isinstance(inputs, Sequence) and all(isinstance(each, str | Path) for each in inputs):
+        collection.paths(inputs)
+    else:
+        try:
+            collection.array(np.asarray(inputs))
+        except ValueError as error:  # also NumPy's, of uneven lists
+            raise UserError(f"The samples cannot be used: {error}") from None
+    return collection.given()
 
 
 class Collection:

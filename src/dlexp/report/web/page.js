@@ -158,6 +158,7 @@ const render = (focus) => {
         detailSection(study, state),
         confusionSection(study, state, drawn),
         confusedSection(study, state),
+        reliabilitySection(study, state),
         valuesSection(study, state, drawn),
         gradientSection(study, state, drawn),
         study.boundary &&

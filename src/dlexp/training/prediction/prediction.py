@@ -16,6 +16,8 @@ from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Samples, Source
 from dlexp.training import evaluation
 from dlexp.training.build import configure_torch
+from dlexp.training.prediction.calibration import scaled
+from dlexp.training.prediction.doubt import Doubt
 from dlexp.training.setup.job import autocast, dtype_of
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def normalizable(
     return inputs[usable], [names[i] for i in usable], refused
 
 
-def tabulate(outputs: Tensor, names: Sequence[Any], source: Source) -> tuple[pd.DataFrame, list[str]]:
+def tabulate(outputs: Tensor, names: Sequence[Any], source: Source, doubt: Doubt) -> tuple[pd.DataFrame, list[str]]:
     """Return a table of outputs (N, …), indexed by the samples' names, and its columns of probabilities or values.
 
     For classes it has `prediction`, `confidence`, and each class's probability under its name.
@@ -83,9 +85,14 @@ def tabulate(outputs: Tensor, names: Sequence[Any], source: Source) -> tuple[pd.
         return pandas.DataFrame(outputs.cpu().tolist(), index, columns, dtype=float), columns
     predicted, probabilities = evaluation.classify(outputs)
     shares = probabilities.cpu().double().numpy()
+    rejected = shares.max(1) < (doubt.threshold or 0)
+    if doubt.temperature is not None:
+        shares = scaled(outputs, doubt.temperature).cpu().numpy()
+    rejected |= shares.max(1) < (doubt.reject_below or 0)
     taken = ("prediction", "confidence")
     columns = [f"probability of {name}" if name in taken else name for name in source.class_names]
     table = pandas.DataFrame(shares, index, columns)
-    table.insert(0, "prediction", [source.class_names[k] for k in predicted.tolist()])
+    found = pandas.Series([source.class_names[k] for k in predicted.tolist()], index)
+    table.insert(0, "prediction", found.mask(rejected))
     table.insert(1, "confidence", shares.max(1))
     return table, columns

@@ -111,6 +111,11 @@ def _check_targets(job: Job) -> None:
             f"loss={loss} is not for dataset={job.config.dataset.name}, whose targets are {kind}: take "
             f"loss={fitting[kind]}."
         )
+    if job.config.predict.precision is not None and kind != "classes":
+        raise UserError(
+            f"predict.precision={job.config.predict.precision:g} is for predictions of classes, and the targets of "
+            f"dataset={job.config.dataset.name} are {kind}: leave it out."
+        )
     if job.loss.one_node and len(source.class_names) != 2:
         raise UserError(
             f"loss={loss} is for two classes, not {len(source.class_names)}: set dataset.positive_class=NAME "
