@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 import torch
 import torchvision
@@ -12,6 +13,7 @@ from PIL import Image
 from small_runs import PRETRAINED, TABULAR, assert_same_end, resume, train
 from torch import nn
 
+from dlexp import load_run
 from dlexp.cli.main import main
 from dlexp.config.config import load_config
 from dlexp.data.preprocessing import Preprocessing
@@ -230,3 +232,25 @@ def test_a_run_starts_from_another_run(capsys: pytest.CaptureFixture[str]) -> No
     for file in first.path.rglob("*.pt"):
         file.unlink()  # what it started from is needed no more
     assert_same_end(whole, resume(stopped))
+
+
+def test_a_run_that_resizes_predicts_what_it_evaluates_and_takes_pictures_of_any_size(tmp_path: Path) -> None:
+    run = load_run(str(train(*PRETRAINED, "epochs=2").path))
+    job = job_of()
+    raw = job.batches.images("test", torch.arange(40))
+    outputs = pandas.read_csv(run.path / "predictions.csv")
+    predicted = run.predict(raw)
+    assert list(predicted["prediction"].astype(int)) == list(outputs["prediction"])
+    assert list(predicted["confidence"]) == list(outputs["confidence"])
+    large = np.random.default_rng(0).integers(0, 256, (90, 120), dtype=np.uint8)
+    Image.fromarray(large).save(tmp_path / "large.png")
+    levels = torch.from_numpy(np.rint(large * (16 / 255)).astype(np.uint8))[None, None]
+    batch = run.preprocessing.resized(levels)  # once, from all pixels
+    scale, shift = run.preprocessing.affine(4, torch.float32, torch.device("cpu"))
+    with torch.no_grad():
+        expected = run.load_model()(batch * scale + shift).softmax(1)[0]
+    found = run.predict(tmp_path / "large.png").iloc[0]
+    assert found["confidence"] == pytest.approx(expected.max().item(), abs=1e-6)
+    assert main(["export", "torch", str(run.path), "--to", "net"]) == 0
+    exported = torch.export.load("net.pt2").module()(torch.from_numpy(raw))
+    assert exported.max(1).values.tolist() == pytest.approx(predicted["confidence"].to_list(), abs=1e-5)

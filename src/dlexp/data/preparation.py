@@ -76,6 +76,11 @@ def _of_size(source: Source, preparation: Preparation) -> Source:
     return dataclasses.replace(source, input_shape=(channels, size or height, size or width))
 
 
+def published_source_of(dataset: Dataset, imports: Sequence[ModuleType] = ()) -> Source:
+    """Return the facts of a bound dataset's samples as they are published, before any resizing."""
+    return DATASETS.build(dataset, imports)
+
+
 def sha256_of(dataset: Dataset, data_dir: Path, imports: Sequence[ModuleType] = ()) -> str:
     """Return the SHA-256 of a dataset's samples before any split; read, fetch and raise as `prepare` does."""
     return store.read(dataset.name, DATASETS.build(dataset, imports), data_dir)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 from collections.abc import Sequence
@@ -120,6 +121,12 @@ class Run:
         return preparation.source_of(config.dataset, import_modules(config.imports))
 
     @property
+    def published_source(self) -> Source:
+        """The facts of the dataset's samples as they are published, before any resizing."""
+        config = check(self.config, kept=True)
+        return preparation.published_source_of(config.dataset, import_modules(config.imports))
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """What is done to raw inputs before the model takes them, from preprocessing.json.
 
@@ -177,7 +184,8 @@ class Run:
             result, classes=bool(source.class_names), best=best, reject_below=reject_below, calibrated=calibrated
         )
         preprocessing, model = self.preprocessing, self.load_model(best=best)
-        given = collected(inputs, source, preprocessing.dtype)
+        given = collected(inputs, self.published_source, preprocessing)
+        preprocessing = dataclasses.replace(preprocessing, image_size=None, resize=None)  # they have their size now
         usable, names, too_large = normalizable(given.inputs, given.names, preprocessing, config)
         remarks = [*said, *given.remarks, *unlike_train(usable, names, preprocessing)]
         refused = [*given.refused, *too_large]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlexp.config.lazy import pandas
+from dlexp.config.lazy import pandas, torch
 from dlexp.data.given.pictures import decode, fitted
 from dlexp.data.given.rows import Refused, Row, column, counts, numbers, parse
+from dlexp.data.preprocessing import Preprocessing
 from dlexp.data.source import Source
 from dlexp.errors import UserError
 from dlexp.storage.untrusted import map_array, open_regular, read_at_most, read_bytes
@@ -35,12 +36,13 @@ class Given:
     remarks: list[str]
 
 
-def collected(inputs: Any, source: Source, dtype: str) -> Given:
-    """Return the samples in an array, a DataFrame, a path or several, for a run of a dataset's facts and raw `dtype`.
+def collected(inputs: Any, source: Source, preprocessing: Preprocessing) -> Given:
+    """Return the samples in an array, a DataFrame, a path or several, for a run of a dataset's published facts.
 
+    If the preprocessing resizes images, they have the size that it gives them: a picture of any size is resized once.
     Raises UserError if an array's shape is of no such samples.
     """
-    collection = Collection(source, dtype)
+    collection = Collection(source, preprocessing)
     if isinstance(inputs, str | Path):
         collection.paths([inputs])
     elif isinstance(inputs, pandas.DataFrame):
@@ -56,9 +58,10 @@ def collected(inputs: Any, source: Source, dtype: str) -> Given:
 
 
 class Collection:
-    """Collects samples, one source after another, for a run whose dataset has the facts `source` and raw `dtype`."""
+    """Collects samples, one source after another, for a run whose dataset has the published facts `source`."""
 
-    def __init__(self, source: Source, dtype: str):
+    def __init__(self, source: Source, preprocessing: Preprocessing):
+        dtype, self._preprocessing = preprocessing.dtype, preprocessing
         self._largest, self._images = source.largest, len(source.input_shape) == 3
         floats = np.dtype(dtype if np.dtype(dtype).kind == "f" else np.float64)  # integers would cut off 5.5
         self._dtype = np.dtype(np.uint8) if self._images else floats
@@ -73,7 +76,7 @@ class Collection:
 
     def given(self) -> Given:
         """Return what was collected, with a remark for each way in which pictures were changed."""
-        inputs = np.concatenate(self._inputs) if self._inputs else np.zeros((0, *self._shape), self._dtype)
+        inputs = np.concatenate(self._inputs) if self._inputs else self._sized(np.zeros((0, *self._shape), self._dtype))
         remarks = list(self._remarks)
         if self._resized:
             height, width = self._shape[:2]
@@ -181,7 +184,7 @@ class Collection:
 
     def _pixels(self, pixels: np.ndarray, name: Any, called: str, *, from_file: bool = False) -> None:
         height, width = self._shape[:2]
-        if pixels.shape[:2] != (height, width):
+        if pixels.shape[:2] != (height, width) and self._preprocessing.image_size is None:
             self._resized.append(f"{called} ({pixels.shape[1]} × {pixels.shape[0]})")
             pixels = fitted(pixels, height, width)
         if from_file and self._largest != BYTES:
@@ -212,8 +215,19 @@ class Collection:
 
     def _add(self, values: np.ndarray, names: Sequence[Any]) -> None:
         with np.errstate(over="ignore"):  # what is too large is refused when it is normalized
-            self._inputs.append(values.reshape(-1, *self._shape).astype(self._dtype))
+            shaped = values if values.ndim == 4 else values.reshape(-1, *self._shape)
+            self._inputs.append(self._sized(shaped.astype(self._dtype)))
         self._names += names
+
+    def _sized(self, values: np.ndarray) -> np.ndarray:
+        """Return images (N, H, W, channels) as the preprocessing resizes them; other samples as they are."""
+        size = self._preprocessing.image_size
+        if size is None:
+            return values
+        if not len(values):
+            return np.zeros((0, size, size, values.shape[3]), values.dtype)
+        images = torch.from_numpy(np.ascontiguousarray(values)).permute(0, 3, 1, 2)
+        return np.asarray(self._preprocessing.resized(images).permute(0, 2, 3, 1))
 
     def _refuse(self, name: str, reason: str) -> None:
         self._refused.append(Refused(name, reason))

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,8 +35,10 @@ def whole_net(run: Run, *, best: bool) -> tuple[nn.Module, Tensor]:
     """
     if run.config.is_demonstration:
         raise UserError(f"{run.path} demonstrated something, and trained nothing: there is no model to export.")
-    source, preprocessing, dtype = run.source, run.preprocessing, dtype_of(check(run.config, kept=True))
-    model = run.load_model(best=best)
+    source, preprocessing, dtype = run.published_source, run.preprocessing, dtype_of(check(run.config, kept=True))
+    model: Any = run.load_model(best=best)
+    if hasattr(model, "takes_features"):  # a `Backbone`, which serves samples by sixteens for the sake of their bits
+        model = nn.Sequential(model.backbone, model.head)
     net = _with_preprocessing(model, source, preprocessing, dtype).eval()
     return net.requires_grad_(False), _samples(source, preprocessing, dtype)
 
@@ -71,7 +73,7 @@ def _with_preprocessing(
 
         def forward(self, inputs: Tensor) -> Tensor:
             if images:
-                x = inputs.permute(0, 3, 1, 2).to(dtype).contiguous() * self.scale + self.shift
+                x = preprocessing.resized(inputs.permute(0, 3, 1, 2)).to(dtype).contiguous() * self.scale + self.shift
             else:
                 x = ((inputs.double() - self.mean) / self.deviation).to(dtype)  # as `Preprocessing.normalize` does
             outputs = self.model(x)
