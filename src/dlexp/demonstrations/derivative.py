@@ -23,7 +23,7 @@ EXTENSIONS = {
     ),
     "rows × columns": (
         np.outer(DERIVATIVE, DERIVATIVE),
-        "One after the other: corners and single pixels answer, level and upright edges do not.",
+        "One after the other: corners and dots answer, level and upright edges do not.",
     ),
 }
 SIDE = 12  # pixels of a surface: the answers count at those inside, where no border takes part
@@ -39,7 +39,7 @@ def extended_derivative(picture: str = "flower") -> Demonstration:
     results = dict(zip(kernels, convolved(grey, list(kernels.values())), strict=True))
     rows, columns, both, four, product = results.values()
     in_turn = convolved(rows, [ALONG_ROWS.T])[0]
-    means = {name: float(np.abs(result).mean()) for name, result in results.items()}
+    means = {name: f"{np.abs(result).mean():.2f}" for name, result in results.items()}
     panels = {"original": Panel({}, image=grey, sentence="In the results grey is 0, lighter above it, darker below.")}
     panels |= {
         name: Panel({}, image=as_grey(128 + results[name]), sentence=sentence)

@@ -102,7 +102,10 @@ def _kept(pictures: dict[str, np.ndarray], edges: np.ndarray) -> tuple[Table, st
     smooth, blurred = (f"{each[0] / at:.0%} of the slope at the edges" for each in filtered)
     smooth_off, blurred_off = (f"{each[1] / max(elsewhere, 1e-9):.0%} elsewhere" for each in filtered)
     return (
-        Table(["picture", "at the edges", "elsewhere"], [(name, *both) for name, both in means.items()]),
+        Table(
+            ["picture", "at the edges", "elsewhere"],
+            [(name, *(f"{mean:.1f}" for mean in both)) for name, both in means.items()],
+        ),
         f"The bilateral filter keeps {smooth} and {smooth_off}; a blur by the same distances keeps {blurred} and "
         f"{blurred_off}.",
     )

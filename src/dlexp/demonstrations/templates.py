@@ -213,7 +213,7 @@ def _panels(
             {"place": outline(*match.place, width, height)}, image=pictures[AS_CUT], sentence=f"{match.place}: {right}."
         )
         panels[f"{method}: response"] = Panel(
-            {"place": [match.place]}, image=shown, sentence=f"From {low:.3g} to {high:.3g}; the {best} place counts."
+            {"place": [match.place]}, image=shown, sentence=f"From {low:.3g} to {high:.3g}; the {best} counts."
         )
     return panels
 
