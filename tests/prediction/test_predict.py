@@ -227,4 +227,10 @@ def test_no_dataset_has_to_be_there_but_an_older_run_needs_its_own(monkeypatch: 
     with pytest.raises(UserError, match=r"kept no preprocessing\.json.*iris is not there"):
         run.predict([5.1, 3.5, 1.4, 0.2])
     Path("kept.json").rename(run.path / "preprocessing.json")
+    kept = run.directory.read_json("preprocessing.json")
+    for key, value in (("dtype", "rubbish"), ("mean", [0.0]), ("maximum", [1.0, 2.0]), ("deviation", [0, 0, 0, 0])):
+        run.directory.write_json("preprocessing.json", {**kept, key: value})
+        with pytest.raises(UserError, match=r"preprocessing\.json is damaged"):
+            run.predict([5.1, 3.5, 1.4, 0.2])
+    run.directory.write_json("preprocessing.json", kept)
     pd.testing.assert_frame_equal(run.predict([5.1, 3.5, 1.4, 0.2]), expected)
