@@ -27,6 +27,10 @@ KINDS = {
         "dataset=iris", "model=layers", "model.layers=[{linear: 8}, relu, {linear: 3}, log_softmax]", "loss=nll",
         "epochs=8",
     ],
+    "probabilities": [
+        "dataset=iris", "model=layers", "model.layers=[{linear: 8}, relu, {linear: 3}, softmax]", "epochs=30",
+        "loss=half_squared_error",
+    ],
 }  # fmt: skip
 
 
@@ -36,6 +40,8 @@ def outputs_of(run: Run) -> tuple[dict[str, torch.Tensor], dict[str, np.ndarray]
     job.model.load_state_dict(run.load_model().state_dict())
     outputs = evaluate_splits(job)[1]
     both = {k: z if z.shape[1] > 1 else torch.cat([torch.zeros_like(z), z], 1) for k, z in outputs.items()}
+    if run.config.loss.name == "half_squared_error":
+        both = {k: p.log() for k, p in both.items()}
     return {k: z.double() for k, z in both.items()}, {k: job.batches.targets(k).numpy() for k in outputs}
 
 

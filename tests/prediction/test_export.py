@@ -20,6 +20,7 @@ KINDS = {
     "one node": ["dataset=breast_cancer", "loss=binary_cross_entropy", "dataset.normalization=standard"],
     "values in units": ["dataset=diabetes", "loss=mse"],
     "float64": ["dataset=iris", "precision=float64", "model.batch_norm=true"],
+    "probabilities": ["dataset=iris", "model=layers", "model.layers=[{linear: 3}, softmax]", "loss=half_squared_error"],
 }
 # Another process, which knows PyTorch and ONNX Runtime, and nothing of dlexp.
 READ = """

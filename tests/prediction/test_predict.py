@@ -30,6 +30,9 @@ KINDS = {
     "bfloat16": ["dataset=digits", "dataset.train_size=200", "precision=bfloat16"],
     "values": ["dataset=diabetes", "loss=mse"],
     "values as they are": ["dataset=linear_map", "loss=mse"],
+    "ends in sigmoid": [
+        "dataset=iris", "model=layers", "model.layers=[{linear: 3}, sigmoid]", "loss=half_squared_error",
+    ],
     "signals": ["dataset=inline", f"dataset.inputs={SIGNALS}", "dataset.targets=[" + ",".join("01" * 6) + "]"],
     "no targets": ["dataset=inline", "dataset.targets=null", "dataset.class_names=null", "loss=output_matching",
                    "epochs=0", "shuffle=false"],
@@ -54,6 +57,7 @@ def test_predictions_equal_an_evaluation_to_the_bit(kind: str) -> None:
     table = pd.read_csv(run.path / "predictions.csv")
     if job.source.class_names:
         z = outputs if outputs.shape[1] > 1 else torch.cat([torch.zeros_like(outputs), outputs], 1)
+        z = z.log() if kind == "ends in sigmoid" else z
         assert np.array_equal(found[list(job.source.class_names)].to_numpy(), z.softmax(1).double().numpy())
         assert found["confidence"].tolist() == table["confidence"].tolist()
         assert found["prediction"].astype(str).tolist() == table["prediction"].astype(str).tolist()
@@ -227,4 +231,10 @@ def test_no_dataset_has_to_be_there_but_an_older_run_needs_its_own(monkeypatch: 
     with pytest.raises(UserError, match=r"kept no preprocessing\.json.*iris is not there"):
         run.predict([5.1, 3.5, 1.4, 0.2])
     Path("kept.json").rename(run.path / "preprocessing.json")
+    kept = run.directory.read_json("preprocessing.json")
+    for key, value in (("dtype", "rubbish"), ("mean", [0.0]), ("maximum", [1.0, 2.0]), ("deviation", [0, 0, 0, 0])):
+        run.directory.write_json("preprocessing.json", {**kept, key: value})
+        with pytest.raises(UserError, match=r"preprocessing\.json is damaged"):
+            run.predict([5.1, 3.5, 1.4, 0.2])
+    run.directory.write_json("preprocessing.json", kept)
     pd.testing.assert_frame_equal(run.predict([5.1, 3.5, 1.4, 0.2]), expected)

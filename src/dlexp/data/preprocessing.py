@@ -42,8 +42,11 @@ class Preprocessing:
             key: np.asarray(value, float) if isinstance(value, list) else value for key, value in mapping.items()
         }
         preprocessing = cls(**read)
-        if preprocessing.mean.shape != preprocessing.deviation.shape or not (preprocessing.deviation > 0).all():
-            raise ValueError("its means and deviations do not fit")
+        mean, deviation = preprocessing.mean, preprocessing.deviation
+        of_inputs = (deviation, preprocessing.minimum, preprocessing.maximum)
+        if any(each is not None and each.shape != mean.shape for each in of_inputs) or not (deviation > 0).all():
+            raise ValueError("its statistics do not fit together")
+        np.dtype(preprocessing.dtype)
         return preprocessing
 
     def to_mapping(self) -> dict[str, Any]:

@@ -70,7 +70,9 @@ def confidence(content: Mapping[str, Any]) -> list[str]:
     if found := content.get("calibration"):
         test, temperature = found["test"], found["temperature"]
         scaled = f", {number(test['calibrated_error'])} with temperature {number(temperature)}" if temperature else ""
-        lines.append(f"Calibration error on test: {number(test['error'])}{scaled}.")
+        none = " Validation gives no temperature: its log loss has no minimum."
+        none = none if temperature is None and "validation" in found else ""
+        lines.append(f"Calibration error on test: {number(test['error'])}{scaled}.{none}")
     if (found := content.get("rejection")) and found["threshold"] is None:
         lines.append(
             f"No confidence gives validation a precision of {found['wanted_precision']:g}: no prediction is rejected."

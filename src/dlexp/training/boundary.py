@@ -28,7 +28,7 @@ def write_boundary(job: Job, run: RunDirectory) -> None:
     grid = torch.cartesian_prod(*axes).to(job.device)
     with torch.inference_mode(), job.autocast():
         outputs = job.model.eval()(job.batches.normalized(grid)).float()
-    _, probabilities = evaluate.classify(outputs)
+    _, probabilities = evaluate.classify(evaluate.as_logits(job.model, outputs))
     rows = torch.cat([grid, probabilities.to(grid.dtype)], 1).tolist()
     run.write_table(BOUNDARY, ["x", "y", *names], ([f"{number:.6g}" for number in row] for row in rows))
     samples = [

@@ -71,8 +71,19 @@ def evaluate_splits(
     return metrics, outputs
 
 
+def gives_probabilities(model: nn.Module) -> bool:
+    """Whether the model ends in a softmax or a sigmoid, so that its outputs are no logits."""
+    return isinstance(model, nn.Sequential) and isinstance(model[-1], nn.Softmax | nn.Sigmoid)
+
+
+def as_logits(model: nn.Module, outputs: Tensor) -> Tensor:
+    """Return logits (N, classes), or one node's (N, 1): the logarithms of outputs that are probabilities already."""
+    with torch.inference_mode():
+        return outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log() if gives_probabilities(model) else outputs
+
+
 def classify(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each sample's predicted class (N,) and every class's probability (N, classes)."""
+    """Return each sample's predicted class (N,) and every class's probability (N, classes), from `as_logits`."""
     with torch.inference_mode():
         return predicted_classes(outputs), probabilities(outputs)
 

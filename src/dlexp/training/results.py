@@ -105,11 +105,11 @@ def _layers(job: Job) -> dict[str, list[float]]:
 
 
 def _write_classes(run: RunDirectory, job: Job, outputs: Mapping[str, Tensor], layers: Layers) -> dict[str, Any]:
-    held_out = {split: outputs[split] for split in job.batches.splits[1:]}
+    held_out = {split: evaluation.as_logits(job.model, outputs[split]) for split in job.batches.splits[1:]}
     targets_of = {split: job.batches.targets(split) for split in held_out}
     facts, bins = confidence_facts(held_out, targets_of, job.config.predict.precision)
     run.write_table(CALIBRATION, COLUMNS, bins)
-    predicted, probabilities = evaluation.classify(outputs["test"])
+    predicted, probabilities = evaluation.classify(held_out["test"])
     names, targets, confidence = job.source.class_names, job.batches.targets("test"), probabilities.amax(1)
     pairs = zip(targets.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
     predictions = [(i, names[target], names[guess], sure) for i, (target, guess, sure) in enumerate(pairs)]

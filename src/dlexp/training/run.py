@@ -138,7 +138,7 @@ class Run:
                 found = Preprocessing.of(self.directory.read_json(PREPROCESSING))
                 if found.mean.shape != (channels := self.source.input_shape[0],):
                     raise ValueError(f"it has means of shape {found.mean.shape}, not {channels}")
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, AttributeError) as error:
                 raise UserError(f"{self.path / PREPROCESSING} is damaged: {error}.") from None
             return found
         why = f"{self.path} was trained by a version that kept no {PREPROCESSING}, which its data would replace"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlexp.config import schema
 from dlexp.config.lazy import pandas, torch
 from dlexp.data.given.pictures import decode, fitted
 from dlexp.data.given.rows import Refused, Row, column, counts, numbers, parse
@@ -135,9 +136,11 @@ class Collection:
 
     def _path(self, path: str | Path, *, alone: bool) -> None:
         if str(path) == STDIN:
+            if sys.stdin is None:  # `dlexp predict RUN - <&-`
+                raise ValueError("standard input is closed.")
             self._csv(read_at_most(sys.stdin.buffer), "standard input", alone=alone)
             return
-        place = Path(path).expanduser()
+        place = schema.path(path)
         if place.is_dir():
             self._folder(place)
         elif not place.exists():

@@ -50,7 +50,7 @@ def _with_preprocessing(
     scale, shift = preprocessing.affine(len(source.input_shape) + 1, dtype, cpu)
     aligned = (-1,) + (1,) * (len(source.input_shape) - 1)
     mean, deviation = (torch.from_numpy(x.reshape(aligned)) for x in (preprocessing.mean, preprocessing.deviation))
-    of_targets = preprocessing.of_targets(dtype, cpu)
+    of_targets, to_logits = preprocessing.of_targets(dtype, cpu), evaluation.gives_probabilities(model)
 
     class Whole(nn.Module):
         """Raw inputs → probabilities (N, classes), or values (N, values) in units."""
@@ -81,6 +81,8 @@ def _with_preprocessing(
                 return (outputs if of_targets is None else outputs * self.target_deviation + self.target_mean).flatten(
                     1
                 )
+            if to_logits:
+                outputs = outputs.clamp_min(torch.finfo(dtype).tiny).log()
             if outputs.shape[1] == 1:
                 outputs = torch.cat([torch.zeros_like(outputs), outputs], 1)
             return outputs.softmax(1)

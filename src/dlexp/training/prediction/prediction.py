@@ -38,7 +38,7 @@ class Predictions:
 def outputs_of(
     model: nn.Module, config: Config, source: Source, preprocessing: Preprocessing, inputs: np.ndarray
 ) -> Tensor:
-    """Return the outputs (N, …) of a model for raw inputs (N, …), values in their units; N is 1 or more.
+    """Return a model's logits, or values in their units, (N, …) for raw inputs (N, …); N is 1 or more.
 
     The batches are those of an evaluation, so that the bits are too. Sets PyTorch's process-wide switches.
     """
@@ -50,7 +50,9 @@ def outputs_of(
     served = batches.serve("given", evaluation_batch_size(source.input_shape))
     outputs = evaluation.predict(model.to(device), served, autocast(config, device))
     assert outputs is not None  # nothing stops it
-    return outputs if source.class_names else batches.in_units(outputs).flatten(1)
+    if source.class_names:
+        return evaluation.as_logits(model, outputs)
+    return batches.in_units(outputs).flatten(1)
 
 
 def normalizable(
