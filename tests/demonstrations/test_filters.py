@@ -112,10 +112,9 @@ def test_a_darker_picture_misleads_squared_differences(opencv: None) -> None:
         (["demonstration.picture=none.png"], "picture=none.png: there is no such photograph, and no such file"),
         (["demonstration.picture=flowr"], "Did you mean flower?"),
         (["demonstration.picture=."], "picture=. is a folder"),
-        (["demonstration.picture=text.png"], "picture=text.png is no picture: name a file in PNG"),
-        (["demonstration.picture=cut.png"], "picture=cut.png cannot be read"),
+        (["demonstration.picture=text.png"], "picture=text.png cannot be used: it is no picture (PNG, JPEG"),
+        (["demonstration.picture=cut.png"], "picture=cut.png cannot be used: it cannot be decoded"),
         (["demonstration.picture=small.png"], "picture=small.png is too small: 8 × 9 pixels"),
-        (["demonstration.picture=deep.png"], "picture=deep.png has more than 8 bits a level"),
         (["demonstration.picture=noise.png"], "patch of 4 × 4 pixels at least within noise.png: left + width ≤ 40 and"),
         (["demonstration.patch=[1,2,3]"], "demonstration.patch=[1, 2, 3] must be 4 values"),
         (["demonstration.patch=[0,0,3,9]"], "demonstration.patch=[0, 0, 3, 9]: left, top, width and height"),
@@ -130,7 +129,6 @@ def test_wrong_pictures_and_options_are_named(overrides: list[str], message: str
     Path("cut.png").write_bytes(Path(saved("noise.png", noise(30, 40))).read_bytes()[:900])
     saved("small.png", noise(9, 8))
     saved("flat.png", np.full((30, 30), 77, np.uint8))
-    saved("deep.png", noise(30, 30).astype(np.uint16) * 257)
     with pytest.raises(UserError, match=re.escape(message)):
         dlexp.train(["demonstration=template_matching", *overrides])
     assert not Path("outputs").exists()

@@ -1,26 +1,21 @@
 """The pictures that filters are shown on: scikit-learn's two photographs, or a file of the user's, in grey levels."""
 
-import io
-import struct
-import warnings
-
 import numpy as np
 
 from dlexp.config.lazy import Image, cv2, sklearn_datasets
 from dlexp.config.schema import path
+from dlexp.data.given.pictures import decode
 from dlexp.errors import UserError, did_you_mean
 from dlexp.storage.untrusted import read_bytes
 
 PHOTOGRAPHS = ("china", "flower")  # of scikit-learn, 640 × 427
 LONGEST, SHORTEST = 640, 16  # pixels of a side: a larger picture is shrunk, a smaller one refused
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # what Pillow's readers raise
-FORMATS = "PNG, JPEG or another format that Pillow reads, or choose china or flower"
 
 
 def grey_picture(picture: str) -> np.ndarray:
     """Return a photograph's or a file's grey levels, uint8 (height, width), by the weights of ITU-R BT.601.
 
-    Raises UserError if there is no such picture, it cannot be read, has more than 8 bits a level, or is too small.
+    Raises UserError if there is no such picture, it cannot be read, or is too small.
     """
     if picture in PHOTOGRAPHS:
         grey = Image.fromarray(sklearn_datasets.load_sample_image(f"{picture}.jpg")).convert("L")
@@ -42,19 +37,9 @@ def _of_file(picture: str) -> Image.Image:
     if not file.is_file():
         raise UserError(f"{key}: there is no such photograph, and no such file.{did_you_mean(picture, PHOTOGRAPHS)}")
     try:
-        content = read_bytes(file.resolve())
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as opened:
-                if opened.mode.startswith(("I", "F")):
-                    raise UserError(f"{key} has more than 8 bits a level: save it with 8, as {FORMATS}.")
-                return opened.convert("L")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{key} has more than {Image.MAX_IMAGE_PIXELS:,} pixels: shrink it first.") from None
-    except Image.UnidentifiedImageError:
-        raise UserError(f"{key} is no picture: name a file in {FORMATS}.") from None
-    except UNREADABLE as error:
-        raise UserError(f"{key} cannot be read: {error}. Name a whole file in {FORMATS}.") from None
+        return Image.fromarray(decode(read_bytes(file.resolve()), 1).pixels[..., 0])
+    except (ValueError, OSError) as error:
+        raise UserError(f"{key} cannot be used: {error} Choose another picture, or china or flower.") from None
 
 
 def need_opencv(demonstration: str) -> None:
