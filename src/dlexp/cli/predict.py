@@ -29,7 +29,7 @@ def predict(arguments: Sequence[str]) -> int:
     """Predict the classes or values of pictures, rows of a CSV file, or arrays, with a run's model.
 
     dlexp predict outputs/mnist_mlp/2026-01-31_12-00-00 seven.png scans/
-    dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 flowers.csv --csv > predicted.csv
+    dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 flowers.csv --parquet predicted.parquet
     dlexp predict outputs/iris_mlp/2026-01-31_12-00-00 flowers.csv --json --best --reject-below 0.5 device=cpu
     """
     parser = parser_of(predict)

@@ -85,8 +85,8 @@ def confidence_facts(
 ) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
     """Return result.json's `calibration`, and with a `precision` its `rejection`; and the rows of calibration.csv.
 
-    `outputs`, as logits, and `targets` are those of test, and of validation if there is one, on which the temperature
-    is fitted.
+    `outputs` (logits) and `targets` are those of test, and of validation if there is one, on which the temperature is
+    fitted.
     """
     temperature = None
     if "validation" in outputs:
