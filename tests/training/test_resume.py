@@ -172,7 +172,7 @@ def test_a_run_of_an_older_version_resumes_without_the_newer_keys() -> None:
 def test_resume_draws_the_missing_pictures_of_a_finished_run() -> None:
     assert main(["train", "-m", "epochs=2", "seed=0,1", "jobs=1"]) == 0
     drawn = sorted(Path("outputs").rglob("*.png"))
-    one, other, stale, fresh = drawn
+    one, other, _, stale, _, fresh = drawn
     one.unlink()
     os.utime(stale, (0, 0))  # as of a run that was extended since
     moment = fresh.stat().st_mtime_ns
