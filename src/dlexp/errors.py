@@ -56,8 +56,8 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 def nearest(word: str, known: Iterable[str]) -> list[str]:
     """Return at most three words that `word` may stand for, by the surest way that finds one.
 
-    The ways: the same letters (MNIST, batch-size); a slip (hiden_sizes); initials or parts (learning_rate for lr,
-    mse_loss for mse); a similar word (cifar for cifar10).
+    The ways: the same letters (MNIST, batch-size); a slip (hiden_sizes); initials (learning_rate for lr); initials
+    of a part, or parts (mse_loss for mse); a similar word (cifar for cifar10).
     """
     parts, plain = _parts(word), "".join(_parts(word))
     found: dict[int, list[tuple[float, str]]] = {}
@@ -68,6 +68,7 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
         ways = (
             alike == 1,
             alike >= 0.85,
+            len(parts) > 1 and theirs[-1:] == [_initials(parts)],
             _is_part(parts, theirs) or _is_part(theirs, parts),
             alike >= 0.65 and SequenceMatcher(None, mine, others).ratio() >= 0.4,  # not trace_steps for warmup_steps
         )
@@ -77,7 +78,11 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
 
 
 def _is_part(parts: Sequence[str], others: Sequence[str]) -> bool:
-    return set(parts) <= set(others) or (len(parts) > 1 and "".join(part[0] for part in parts) in others)
+    return set(parts) <= set(others) or (len(parts) > 1 and _initials(parts) in others)
+
+
+def _initials(parts: Sequence[str]) -> str:
+    return "".join(part[0] for part in parts)
 
 
 def _parts(word: str) -> list[str]:
