@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from dlexp.config.lazy import nn, torch
-from dlexp.config.schema import Count, Positive, Seed
+from dlexp.config.schema import Count, Interval, Seed
 from dlexp.demonstrations.minimization import minimize
 from dlexp.demonstrations.sides import Demonstration, LayerSizes, Panel, Sides, Table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+Part = Annotated[float, Interval(0.001, 1)]  # of the usual initial weights: much smaller ones do not learn in time
 
 
 def linear_rank(hidden_sizes: tuple[Count, ...] = (4, 16), samples: Count = 200, seed: Seed = 0) -> Demonstration:
@@ -43,7 +46,7 @@ def linear_rank(hidden_sizes: tuple[Count, ...] = (4, 16), samples: Count = 200,
 
 
 def few_samples(
-    samples: tuple[Count, ...] = (2, 3, 6, 12), small: Positive = 0.03, repeats: Count = 10, seed: Seed = 0
+    samples: tuple[Count, ...] = (2, 3, 6, 12), small: Part = 0.03, repeats: Count = 10, seed: Seed = 0
 ) -> Demonstration:
     """Train linear nets 5 → 5, 5 → 4 → 5 and 5 → 16 → 5 on few samples of maps of rank 5, and test what they learn.
 
