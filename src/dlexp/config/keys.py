@@ -32,7 +32,8 @@ KEYS: dict[Role, tuple[str, ...]] = {
 # Keys whose values are text, or lists of text, also if one looks like a number: name=1.10.
 TEXT = (
     *("name", "device", "data_dir", "output_dir", "imports", "early_stopping.monitor", "scheduler.monitor"),
-    *("dataset.positive_class", "dataset.class_names"),
+    *("dataset.positive_class", "dataset.class_names", "model.architecture", "model.weights", "model.init_from"),
+    *("demonstration.architecture", "demonstration.weights", "demonstration.picture", "demonstration.pictures"),
 )
 _ROLES: dict[str, Role] = {key: role for role, keys in KEYS.items() for key in keys}
 
