@@ -43,8 +43,10 @@ class Preprocessing:
         }
         preprocessing = cls(**read)
         mean, deviation = preprocessing.mean, preprocessing.deviation
-        of_inputs = (deviation, preprocessing.minimum, preprocessing.maximum)
-        if any(each is not None and each.shape != mean.shape for each in of_inputs) or not (deviation > 0).all():
+        extremes = [each for each in (preprocessing.minimum, preprocessing.maximum) if each is not None]
+        shapes = {each.shape for each in extremes}  # grey images that become colours have one channel, and three means
+        fit = deviation.shape == mean.shape and len(shapes) <= 1 and shapes <= {mean.shape, (1,)}
+        if not fit or not (deviation > 0).all():
             raise ValueError("its statistics do not fit together")
         np.dtype(preprocessing.dtype)
         return preprocessing
