@@ -73,7 +73,7 @@ def predict(arguments: Sequence[str]) -> int:
 
 
 def tell(found: Predictions) -> None:
-    """Print on standard error what there is to say of the samples, and each that cannot be used."""
+    """Print remarks on the samples, and each sample that cannot be used with its reason, on standard error."""
     for remark in found.remarks:
         print(remark, file=sys.stderr)
     for name, reason in found.refused:

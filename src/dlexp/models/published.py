@@ -5,16 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dlexp.config.component import Interpolation
 from dlexp.config.lazy import nn, torch, torchvision_models
 from dlexp.errors import JobError, UserError, did_you_mean
 from dlexp.models.summary import run_on_zeros
 from dlexp.storage.untrusted import file_sha256
-
-if TYPE_CHECKING:
-    pass
 
 TIMM = "timm/"
 _COUNTER = "num_batches_tracked"  # of batch norm; no forward pass reads it, and older files lack it
@@ -40,8 +37,8 @@ def pretrained(
     """Build torchvision's (or timm's) net with a new linear head; `load_weights` gives it the weights.
 
     `weights` are the published ones (default, or their name), a file, an installed package that holds one, or null:
-    random ones. The model takes
-    (N, 3, height, width). Raises UserError if there is no such architecture or it cannot take the inputs.
+    random ones. The model takes (N, 3, height, width). Raises UserError if there is no such architecture or it cannot
+    take the inputs.
     """
     from dlexp.models.backbone import Backbone
 

@@ -29,7 +29,7 @@ BYTES = 255
 
 @dataclass(frozen=True)
 class Given:
-    """Raw inputs (N, …), as the run's dataset gives its own; what each is called; and what there is to say of them."""
+    """Raw inputs (N, …) as the run's dataset gives them, their names, refused samples, and remarks for the user."""
 
     inputs: np.ndarray
     names: list[Any]

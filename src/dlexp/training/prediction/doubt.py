@@ -22,7 +22,7 @@ class Doubt:
 def doubt_of(
     result: Mapping[str, Any], *, classes: bool, best: bool, reject_below: float | None, calibrated: bool
 ) -> tuple[Doubt, list[str]]:
-    """Return the doubt of the options of `predict`, and what there is to say of it, from result.json's content.
+    """Return the doubt that the options of `predict` and a run's `result` give, and remarks for the user.
 
     What validation chose, it chose for the last weights, not for the `best`. Raises UserError for an option that has no
     meaning for this run.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A row for each sample that could be used; the others, and what there is to say of the samples."""
+    """A table with a row for each usable sample, the refused samples, and remarks for the user."""
 
     table: pd.DataFrame
     scores: list[str]  # the columns of probabilities by class, or of values
